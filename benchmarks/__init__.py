@@ -1,0 +1,1 @@
+"""The benchmark suite: cases, peers, and the runner behind `symnet bench`."""

@@ -1,0 +1,66 @@
+"""Packages and dependencies. Build system and tool settings are in pyproject.toml.
+
+kernels/ and benchmarks/ lie at the top level but install as symnet.kernels and symnet.benchmarks,
+because the bare names belong to other projects (docs/design/0001-layout.md).
+"""
+
+import os
+
+from setuptools import setup
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+
+
+def packages_below(folder: str, name: str) -> list[str]:
+    """Every package below `folder` (a folder with an __init__.py), as `name.sub.package`."""
+    found = []
+    for path, folders, files in os.walk(os.path.join(ROOT, folder)):
+        folders[:] = [f for f in folders if f != "__pycache__"]
+        if "__init__.py" in files:
+            inner = os.path.relpath(path, os.path.join(ROOT, folder))
+            found.append(name if inner == "." else f"{name}.{inner.replace(os.sep, '.')}")
+    return found
+
+
+setup(
+    packages=sorted(
+        set(packages_below("symnet", "symnet"))
+        | set(packages_below("kernels", "symnet.kernels"))
+        | set(packages_below("benchmarks", "symnet.benchmarks"))
+    ),
+    package_dir={
+        "symnet": "symnet",
+        "symnet.kernels": "kernels",
+        "symnet.benchmarks": "benchmarks",
+    },
+    package_data={"symnet": ["py.typed"]},
+    install_requires=[
+        "numpy>=2.0",  # arrays, dtypes, the reference semantics
+        "numba>=0.61",  # generated kernels to native code; brings llvmlite, which loads stored ones
+        "networkx>=3.2",  # graph export and analyses off the hot path
+        "scipy-openblas32>=0.3.28",  # a private BLAS for gemm, single-threaded inside our own pool
+        "rich>=13",  # progress bar and tables of the command line
+        "safetensors>=0.4",  # parameter files that execute nothing
+        "matplotlib>=3.8",  # the loss curves of `symnet mnist`
+    ],
+    extras_require={
+        "gpu": ["cupy-cuda12x>=13"],  # the CUDA back end
+        "viz": ["graphviz>=0.20"],  # pictures of graphs
+        "test": [
+            "pytest>=8",  # test runner
+            "pytest-xdist>=3.5",  # both cores
+            "hypothesis>=6.100",  # property tests
+            "scipy>=1.11",  # reference for special functions
+            "mpmath>=1.3",  # exact values for ULP bounds
+            "ruff>=0.6",  # lint and format
+            "mypy>=1.10",  # types of the public API
+        ],
+        "benchmarks": [
+            "torch>=2.4",  # peer, the CPU build is enough
+            "jax>=0.4.30",  # peer
+            "pytensor>=2.25",  # peer
+        ],
+        "docs": ["sphinx>=7"],  # documentation
+    },
+    entry_points={"console_scripts": ["symnet = symnet.cli:main"]},
+)
