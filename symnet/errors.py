@@ -1,0 +1,98 @@
+"""Every exception that symnet raises on purpose.
+
+::
+
+    SymnetError
+    ├── TypeMismatchError (TypeError)          wrong dtype, number of dimensions, or kind of object
+    ├── ShapeError (ValueError)                sizes that do not fit, when built or when run
+    ├── IndexOutOfBoundsError (IndexError)     an index or label outside its axis
+    ├── GradientError
+    │   ├── NonScalarCostError (TypeError)     grad of something that is not one number
+    │   ├── DisconnectedInputError (ValueError)  cost does not depend on a wrt
+    │   └── GradientMismatchError (AssertionError)  verify_grad found a wrong derivative
+    ├── FunctionError
+    │   ├── MissingInputError (TypeError)      a graph input nobody provides
+    │   ├── UnusedInputError (ValueError)      an input the outputs do not need
+    │   ├── DuplicateInputError (ValueError)   the same input twice, or given twice in a call
+    │   └── UpdateError (TypeError)            an update of something that cannot be updated
+    ├── AssertionFailedError (AssertionError)  a user's Assert, or a debug-mode comparison
+    ├── DataError (ValueError)                 a data file that is truncated, swapped or not ours
+    ├── ConfigError (ValueError)               an unknown or malformed setting
+    └── CompilerError                          a bug in symnet: an internal check failed
+        └── BackendError                       no compiler, no BLAS, or the machine refused
+
+Messages name the op, what is wrong, the shapes and dtypes met, and the user's line that built the
+expression. `SymnetError.__str__` is the whole message; there is no hidden state.
+"""
+
+
+class SymnetError(Exception):
+    """Base of all of symnet's exceptions."""
+
+
+class TypeMismatchError(SymnetError, TypeError):
+    """A dtype, number of dimensions, or kind of object that the operation does not take."""
+
+
+class ShapeError(SymnetError, ValueError):
+    """Sizes that do not fit each other, found when building or when running."""
+
+
+class IndexOutOfBoundsError(SymnetError, IndexError):
+    """An index, or a class label, outside the axis it indexes."""
+
+
+class GradientError(SymnetError):
+    """A gradient that cannot be taken."""
+
+
+class NonScalarCostError(GradientError, TypeError):
+    """The cost given to `grad` is not a 0-dimensional floating-point expression."""
+
+
+class DisconnectedInputError(GradientError, ValueError):
+    """The cost does not depend, differentiably, on a variable in `wrt`."""
+
+
+class GradientMismatchError(GradientError, AssertionError):
+    """A symbolic derivative differs from the numerical one."""
+
+
+class FunctionError(SymnetError):
+    """`symnet.function` or a call of a compiled function got arguments it cannot use."""
+
+
+class MissingInputError(FunctionError, TypeError):
+    """An input of the graph has no value."""
+
+
+class UnusedInputError(FunctionError, ValueError):
+    """An input is not used by any output or update."""
+
+
+class DuplicateInputError(FunctionError, ValueError):
+    """The same input was named twice."""
+
+
+class UpdateError(FunctionError, TypeError):
+    """An update whose target or whose new value is not fit for it."""
+
+
+class AssertionFailedError(SymnetError, AssertionError):
+    """A user's assertion failed, or debug mode found two back ends that differ."""
+
+
+class DataError(SymnetError, ValueError):
+    """A data file is truncated, of another kind, or corrupt."""
+
+
+class ConfigError(SymnetError, ValueError):
+    """A setting is unknown or its value is malformed."""
+
+
+class CompilerError(SymnetError):
+    """An internal check failed: a bug in symnet, never the user's."""
+
+
+class BackendError(CompilerError):
+    """The back end could not be set up on this machine."""
