@@ -1,0 +1,42 @@
+"""Where the user built a node: one cheap frame walk that skips symnet's own frames."""
+
+import linecache
+import os
+import sys
+from types import CodeType
+from typing import NamedTuple
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_internal: dict[CodeType, bool] = {}
+
+
+class Origin(NamedTuple):
+    """A line of the user's program."""
+
+    file: str
+    line: int
+
+    @property
+    def text(self) -> str:
+        return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        text = self.text
+        return f"{self.file}:{self.line}" + (f"  `{text}`" if text else "")
+
+
+UNKNOWN = Origin("<unknown>", 0)
+
+
+def here() -> Origin:
+    """The innermost line outside symnet of the running thread."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        inside = _internal.get(code)
+        if inside is None:
+            inside = _internal[code] = os.path.abspath(code.co_filename).startswith(_PACKAGE)
+        if not inside:
+            return Origin(code.co_filename, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return UNKNOWN

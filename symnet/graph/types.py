@@ -1,0 +1,172 @@
+"""Types of variables: dtype and static shape.
+
+A static shape is a tuple with one entry per dimension: a size known when the expression is built,
+or None. Dimensions of static size 1 broadcast, no others do (design D3).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from symnet.errors import ShapeError, TypeMismatchError
+
+DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float32", "float64",
+)  # fmt: skip
+NUMPY_DTYPES = {name: np.dtype(name) for name in DTYPES}
+FLOATS = frozenset({"float32", "float64"})
+INTEGERS = frozenset(d for d in DTYPES if "int" in d)
+
+_interned: dict[tuple, "TensorType"] = {}
+
+
+class TensorType:
+    """The type of a dense array: `dtype` (a name) and `shape` (sizes or None).
+
+    Types are interned: equal types are the same object. `shape` entries may also be given as
+    Theano's broadcast flags: True means size 1, False an unknown size.
+    """
+
+    __slots__ = ("dtype", "ndim", "shape")
+    dtype: str
+    shape: tuple[int | None, ...]
+    ndim: int
+
+    def __new__(cls, dtype: Any, shape: Sequence[int | bool | None] = ()) -> "TensorType":
+        try:
+            known = _interned.get((dtype, shape))
+            if known is not None and True not in shape and False not in shape:
+                return known
+        except TypeError:
+            pass
+        name = dtype if dtype in DTYPES else _dtype_name(dtype)
+        sizes = tuple(_static_size(size) for size in shape)
+        key = (name, sizes)
+        known = _interned.get(key)
+        if known is None:
+            known = object.__new__(cls)
+            object.__setattr__(known, "dtype", name)
+            object.__setattr__(known, "shape", sizes)
+            object.__setattr__(known, "ndim", len(sizes))
+            known = _interned.setdefault(key, known)
+        return known
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("types do not change")
+
+    def __reduce__(self) -> tuple:
+        return TensorType, (self.dtype, self.shape)
+
+    @property
+    def broadcastable(self) -> tuple[bool, ...]:
+        return tuple(size == 1 for size in self.shape)
+
+    @property
+    def numpy_dtype(self) -> np.dtype:
+        return NUMPY_DTYPES[self.dtype]
+
+    def clone(self, dtype: Any = None, shape: Sequence[int | None] | None = None) -> "TensorType":
+        return TensorType(
+            self.dtype if dtype is None else dtype, self.shape if shape is None else shape
+        )
+
+    def accepts(self, other: "TensorType") -> bool:
+        """Whether every value of type `other` is a value of this type."""
+        return (
+            self is other
+            or self.dtype == other.dtype
+            and self.ndim == other.ndim
+            and all(a is None or a == b for a, b in zip(self.shape, other.shape))
+        )
+
+    def filter(
+        self, value: Any, allow_downcast: bool | None = None, what: str = "value"
+    ) -> np.ndarray:
+        """`value` as an array of this type: C-contiguous, aligned, native byte order.
+
+        Python scalars are taken where they fit. Arrays of another dtype are converted only when
+        nothing can be lost (int32 to int64, bool to float32), or with allow_downcast=True;
+        allow_downcast=None also takes Python floats into float32.
+
+        Errors: TypeMismatchError (dtype, number of dimensions), ShapeError (a static size).
+        """
+        wanted = NUMPY_DTYPES[self.dtype]
+        if type(value) is np.ndarray and value.dtype == wanted:
+            array = value
+        else:
+            array = _convert(value, wanted, allow_downcast, what, self)
+        if array.ndim != self.ndim:
+            raise TypeMismatchError(
+                f"{what} has {array.ndim} dimensions (shape {array.shape}); {self} has {self.ndim}"
+            )
+        for axis, size in enumerate(self.shape):
+            if size is not None and array.shape[axis] != size:
+                raise ShapeError(
+                    f"{what} has shape {array.shape}; {self} wants size {size} in dimension {axis}"
+                )
+        return np.require(array.astype(wanted, copy=False), requirements="CA").reshape(array.shape)
+
+    def __call__(self, name: str | None = None) -> Any:
+        from_type = _hooks["variable"]
+        return from_type(self, name=name)
+
+    def __str__(self) -> str:
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"{self.dtype}({sizes})"
+
+    def __repr__(self) -> str:
+        return f"TensorType({self.dtype!r}, {self.shape!r})"
+
+
+_hooks: dict[str, Any] = {}  # filled by graph.variables: types make variables, variables have types
+
+
+def _dtype_name(dtype: Any) -> str:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in DTYPES:
+        raise TypeMismatchError(f"dtype {dtype!r} is not supported; there are {', '.join(DTYPES)}")
+    return name
+
+
+def _static_size(size: Any) -> int | None:
+    if size is None or size is False:
+        return None
+    if size is True:
+        return 1
+    if isinstance(size, (int, np.integer)) and size >= 0:
+        return int(size)
+    raise ShapeError(f"a static size is a whole number or None, not {size!r}")
+
+
+def _convert(
+    value: Any, wanted: np.dtype, allow_downcast: bool | None, what: str, type_: TensorType
+) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise TypeMismatchError(f"{what} is not an array: {error}") from None
+    given = array.dtype
+    if given.kind not in "biuf" or given.itemsize > 8:
+        raise TypeMismatchError(f"{what} has dtype {given}; {type_} is wanted")
+    python_scalar = not hasattr(value, "dtype")  # lists and numbers have no dtype of their own
+    if given.newbyteorder("=") == wanted or np.can_cast(given, wanted, "safe") or allow_downcast:
+        return array.astype(wanted)
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = array.astype(wanted)
+    if python_scalar and (wanted.kind == "f" and given.kind in "iuf" and allow_downcast is None):
+        return converted
+    if python_scalar and given.kind in "iu" and wanted.kind in "iu":
+        if np.array_equal(converted, array) and bool(np.all((converted < 0) == (array < 0))):
+            return converted
+        raise TypeMismatchError(f"{what} holds {array.ravel()[:3]}..., out of range for {wanted}")
+    if array.size == 0 and python_scalar:
+        return converted
+    raise TypeMismatchError(
+        f"{what} has dtype {given}, {type_} is wanted and the conversion may lose digits; "
+        f"convert it (.astype({wanted.name!r})) or pass allow_input_downcast=True"
+    )
