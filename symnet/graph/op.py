@@ -1,7 +1,7 @@
 """The contract of an op. Everything that symnet knows about an op is answered here."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,7 +11,19 @@ from symnet.graph.origin import Origin
 from symnet.graph.types import TensorType
 from symnet.graph.variables import Apply, Variable
 
-Require = Callable[[Size, Size, str], None]
+
+class ShapeContext(Protocol):
+    """What an op may ask while it infers shapes."""
+
+    def value(self, variable: Variable) -> Size:
+        """The value of an integer scalar as a size."""
+
+    def require(self, a: Size, b: Size, why: str) -> None:
+        """State that two sizes must be equal; `why` ends up in the ShapeError."""
+
+    def check(self, condition: Size, why: str, index: bool = False) -> None:
+        """State that a size must be nonzero (a condition that holds): ShapeError if it is not,
+        or IndexOutOfBoundsError with index=True."""
 
 
 class Op:
@@ -50,9 +62,9 @@ class Op:
     # ---- meaning
 
     def infer_shape(
-        self, node: Apply, shapes: Sequence[tuple[Size, ...]], require: Require
+        self, node: Apply, shapes: Sequence[tuple[Size, ...]], context: ShapeContext
     ) -> Sequence[tuple[Size, ...]]:
-        """Sizes of the outputs. `require(a, b, why)` states that two sizes must be equal."""
+        """Sizes of the outputs from those of the inputs, as size expressions."""
         raise NotImplementedError
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 from symnet.config import config
 from symnet.errors import CompilerError, ShapeError, TypeMismatchError
 from symnet.graph.dims import Size
-from symnet.graph.op import Op, Require
+from symnet.graph.op import Op, ShapeContext
 from symnet.graph.types import FLOATS, TensorType
 from symnet.graph.variables import Apply, Variable
 from symnet.ops import scalar
@@ -147,7 +147,7 @@ class Elementwise(Op):
         return self.dtype_rule(dtypes)[0]
 
     def infer_shape(
-        self, node: Apply, shapes: Sequence[tuple[Size, ...]], require: Require
+        self, node: Apply, shapes: Sequence[tuple[Size, ...]], context: ShapeContext
     ) -> list[tuple[Size, ...]]:
         out = node.outputs[0].type.shape
         sizes: list[Size] = []
@@ -160,7 +160,7 @@ class Elementwise(Op):
                 if found is None:
                     found = size
                 elif found is not size and found != size:
-                    require(found, size, f"sizes in dimension {axis} of {self.name}")
+                    context.require(found, size, f"sizes in dimension {axis} of {self.name}")
                     if not isinstance(found, int):
                         found = size
             sizes.append(1 if found is None else static if static is not None else found)

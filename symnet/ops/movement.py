@@ -7,7 +7,7 @@ import numpy as np
 
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph.dims import Size
-from symnet.graph.op import Op, Require
+from symnet.graph.op import Op, ShapeContext
 from symnet.graph.types import TensorType
 from symnet.graph.variables import Apply, Constant, Variable, make_constant
 
@@ -41,11 +41,11 @@ class DimShuffle(Op):
         return [TensorType(x.type.dtype, sizes)]
 
     def infer_shape(
-        self, node: Apply, shapes: Sequence[tuple[Size, ...]], require: Require
+        self, node: Apply, shapes: Sequence[tuple[Size, ...]], context: ShapeContext
     ) -> list[tuple[Size, ...]]:
         (shape,) = shapes
         for axis in set(range(len(shape))) - set(self.kept):
-            require(shape[axis], 1, f"size of the dropped dimension {axis}")
+            context.require(shape[axis], 1, f"size of the dropped dimension {axis}")
         return [tuple(1 if axis == "x" else shape[axis] for axis in self.order)]  # type: ignore[index]
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
