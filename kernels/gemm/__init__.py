@@ -11,7 +11,7 @@ int64 words, numbered by the constants below:
     ALPHA_CONST, BETA   bits of float64 numbers
     BATCH               number of matrices
     STRIDE_A, _B, _C    elements from one matrix to the next
-    AXIS                what lo..hi counts: `ROWS` or `COLUMNS` of C, or `MATRICES` of the batch
+    AXIS                what lo..hi counts: `BY_ROWS` or `BY_COLUMNS` of C, or `BY_MATRICES`
     OWN                 1: our own kernel; 0: the BLAS
     BLAS                address of cblas_sgemm or cblas_dgemm with 32-bit integers
 
@@ -22,7 +22,6 @@ This module imports neither Numba nor llvmlite at import; `cpu.py` holds the tex
 """
 
 import functools
-from pathlib import Path
 
 WORDS = 22
 (
@@ -30,17 +29,18 @@ WORDS = 22
     BATCH, STRIDE_A, STRIDE_B, STRIDE_C, AXIS, OWN, BLAS,
 ) = range(21)  # fmt: skip
 
-ROWS, COLUMNS, MATRICES = 0, 1, 2
+BY_ROWS, BY_COLUMNS, BY_MATRICES = 0, 1, 2
 
 VECTORS = 3
 DEPTH = 256
+HEIGHT = 512
 SHARED_TILES = 4
 
 
 @functools.cache
 def vector_bytes() -> int:
     """Bytes of the widest vector of this processor that the own kernel uses: 64, 32 or 16."""
-    import llvmlite.binding as llvm
+    import llvmlite.binding as llvm  # noqa: PLC0415
 
     features = llvm.get_host_cpu_features()
     if features.get("avx512f"):

@@ -23,12 +23,14 @@ from symnet.kernels.gemm import (
     BATCH,
     BETA,
     BLAS,
-    COLUMNS,
+    BY_COLUMNS,
+    BY_MATRICES,
+    BY_ROWS,
     DEPTH,
+    HEIGHT,
     LDA,
     LDB,
     LDC,
-    MATRICES,
     OWN,
     SHARED_TILES,
     STRIDE_A,
@@ -45,18 +47,6 @@ from symnet.kernels.gemm import (
     N,
     tile_rows,
     vector_bytes,
-)
-from symnet.kernels.intrinsics import (
-    address_of,
-    as_ptr_float32,
-    as_ptr_float64,
-    bits_to_float64,
-    call_dgemm,
-    call_sgemm,
-    invariant_word,
-    load,
-    stack_float32,
-    stack_float64,
 )
 
 BYTES = vector_bytes()
@@ -83,6 +73,7 @@ class _Writer:
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
         self.function.attributes.add("nounwind")
+        self.function.attributes.add("optsize")
         self.b = ir.IRBuilder(self.function.append_basic_block("entry"))
 
     def at(self, pointer, offset):
@@ -131,6 +122,15 @@ class _Writer:
         name = f"llvm.fmuladd.{self.suffix}"
         function = cgutils.get_or_insert_function(self.module, function_type, name)
         return self.b.call(function, [x, y, z])
+
+    def minimum(self, x, y):
+        return self.b.select(self.b.icmp_signed("<", x, y), x, y)
+
+    def to_double(self, value):
+        return value if self.size == 8 else self.b.fpext(value, ir.DoubleType())
+
+    def from_double(self, value):
+        return value if self.size == 8 else self.b.fptrunc(value, self.element)
 
     def loop(self, start, stop, step, carried, body):
         """for i in range(start, stop, step), at least once; `body(i, values) -> values`."""
@@ -222,7 +222,7 @@ def _tile_kernel(module, real, rows, vectors):
 
 
 def _pack_rows(module, real):
-    """panel[k][VECTORS vectors] = b[k][:cols], zero beyond cols: (panel, b, row stride, cols, k)."""
+    """panel[k][VECTORS vectors] = b[k][:cols], then zeros: (panel, b, row stride, cols, k)."""
     name = f"symnet_gemm_{real}_rows"
     if name in module.globals:
         return module.globals[name]
@@ -290,125 +290,197 @@ def _pack_columns(module, real):
     return w.function
 
 
-def _caller(build, real, kinds):
-    """A Numba function that calls what `build(module)` makes; addresses arrive as int64."""
-    parameters = [real if kind == "r" else types.int64 for kind in kinds]
+def _product(module, real):
+    """C = alpha A B + beta C for one matrix, with our own kernel; m, n, k >= 1.
 
-    def generate(context, builder, signature, args):
-        values = cgutils.unpack_tuple(builder, args[0])
-        fitted = [
-            builder.inttoptr(value, _PTR) if kind == "p" else value
-            for value, kind in zip(values, kinds)
-        ]
-        builder.call(build(builder.module), fitted)
+    (a, row stride, column stride, b, row stride of B as it lies, whether B is transposed, c, row
+    stride, m, n, k, alpha, beta), strides in bytes."""
+    name = f"symnet_gemm_{real}_product"
+    if name in module.globals:
+        return module.globals[name]
+    w = _Writer(module, name, real, "piipiipiiiirr")
+    b, size = w.b, _I64(w.size)
+    a, row_a, column_a, right, row_b, tb, c, row_c, m, n, k, alpha, beta = w.function.args
+    kernels = [_tile_kernel(module, real, ROWS, v) for v in range(1, VECTORS + 1)]
+    width = _I64(VECTORS * w.lanes)
+    row_panel = _I64(VECTORS * BYTES)
+    panel = b.alloca(w.vector, _I64(DEPTH * VECTORS))
+    panel.align = 64
+    transposed = b.icmp_signed("!=", tb, _I64(0))
+    shared = b.icmp_signed(">", m, _I64(SHARED_TILES * ROWS))
+    row_right = b.select(b.or_(transposed, shared), row_panel, row_b)
+    one = ir.Constant(w.element, 1.0)
+
+    def depths(k0, _):
+        depth = w.minimum(_I64(DEPTH), b.sub(k, k0))
+        beta_now = b.select(b.icmp_signed("==", k0, _I64(0)), beta, one)
+
+        def heights(i0, _):
+            height = w.minimum(_I64(HEIGHT), b.sub(m, i0))
+            tiles = b.sdiv(height, _I64(ROWS))
+            full = b.mul(tiles, _I64(ROWS))
+            rest = b.sub(height, full)
+
+            def widths(j0, _):
+                cols = w.minimum(width, b.sub(n, j0))
+                along, across = b.select(transposed, j0, k0), b.select(transposed, k0, j0)
+                source = w.at(right, b.add(b.mul(along, row_b), b.mul(across, size)))
+                block = b.select(b.or_(transposed, shared), panel, source)
+                with b.if_else(transposed) as (columns, rows):
+                    with columns:
+                        b.call(_pack_columns(module, real), [panel, source, row_b, cols, depth])
+                    with rows, b.if_then(shared):
+                        b.call(_pack_rows(module, real), [panel, source, row_b, cols, depth])
+                kernel = kernels[0]
+                for v in range(1, VECTORS):
+                    wider = b.icmp_signed(">", cols, _I64(v * w.lanes))
+                    kernel = b.select(wider, kernels[v], kernel)
+                left = w.at(a, b.add(b.mul(i0, row_a), b.mul(k0, column_a)))
+                out = w.at(c, b.add(b.mul(i0, row_c), b.mul(j0, size)))
+                same = [cols, depth, alpha, beta_now]
+                with b.if_then(b.icmp_signed(">", tiles, _I64(0))):
+                    strided = [left, row_a, column_a, block, row_right, out, row_c]
+                    b.call(kernel, [*strided, _I64(ROWS), tiles, *same])
+                with b.if_then(b.icmp_signed(">", rest, _I64(0))):
+                    left, out = w.at(left, b.mul(full, row_a)), w.at(out, b.mul(full, row_c))
+                    strided = [left, row_a, column_a, block, row_right, out, row_c]
+                    b.call(kernel, [*strided, rest, _I64(1), *same])
+                return []
+
+            w.loop(_I64(0), n, width, [], widths)
+            return []
+
+        w.loop(_I64(0), m, _I64(HEIGHT), [], heights)
+        return []
+
+    w.loop(_I64(0), k, _I64(DEPTH), [], depths)
+    b.ret_void()
+    return w.function
+
+
+def _scale(module, real):
+    """C = beta C: (c, row stride, m, n, beta); m, n >= 1."""
+    name = f"symnet_gemm_{real}_scale"
+    if name in module.globals:
+        return module.globals[name]
+    w = _Writer(module, name, real, "piiir")
+    b = w.b
+    c, row_c, m, n, beta = w.function.args
+    betas = w.splat(beta)
+    reads = w.splat(b.fcmp_unordered("!=", beta, ir.Constant(w.element, 0.0)))
+
+    def rows(_, places):
+        def columns(j, _):
+            place = w.at(places[0], b.mul(j, _I64(w.size)))
+            mask = w.first(b.sub(n, j))
+            old = w.masked_load(place, b.and_(mask, reads))
+            w.masked_store(b.fmul(betas, old), place, mask)
+            return []
+
+        w.loop(_I64(0), n, _I64(w.lanes), [], columns)
+        return [w.at(places[0], row_c)]
+
+    w.loop(_I64(0), m, _I64(1), [c], rows)
+    b.ret_void()
+    return w.function
+
+
+def _step(module, real):
+    """The step itself: (args, lo, hi)."""
+    name = f"symnet_gemm_{real}_step"
+    if name in module.globals:
+        return module.globals[name]
+    w = _Writer(module, name, real, "pii")
+    b, size = w.b, _I64(w.size)
+    args, lo, hi = w.function.args
+    word = lambda index: b.load(w.at(args, _I64(8 * index)), align=8, typ=_I64)
+    flag = lambda index: b.icmp_signed("!=", word(index), _I64(0))
+    zero = _I64(0)
+
+    unit = b.alloca(w.element)
+    b.store(ir.Constant(w.element, 1.0), unit)
+    scalar = b.select(flag(ALPHA), b.inttoptr(word(ALPHA), _PTR), unit)
+    scalar = w.to_double(b.load(scalar, align=w.size, typ=w.element))
+    alpha = w.from_double(b.fmul(scalar, b.bitcast(word(ALPHA_CONST), ir.DoubleType())))
+    beta = w.from_double(b.bitcast(word(BETA), ir.DoubleType()))
+
+    ta, tb = flag(TA), flag(TB)
+    lda, ldb, ldc = word(LDA), word(LDB), word(LDC)
+    row_a, row_b, row_c = (b.mul(ld, size) for ld in (lda, ldb, ldc))
+    down_a, along_a = b.select(ta, size, row_a), b.select(ta, row_a, size)
+    down_b = b.select(tb, row_b, size)
+    cut = [
+        b.icmp_signed("==", word(AXIS), _I64(axis)) for axis in (BY_ROWS, BY_COLUMNS, BY_MATRICES)
+    ]
+    length = b.sub(hi, lo)
+    m, n = b.select(cut[0], length, word(M)), b.select(cut[1], length, word(N))
+    first, last = b.select(cut[2], lo, zero), b.select(cut[2], hi, word(BATCH))
+    row, column = b.select(cut[0], lo, zero), b.select(cut[1], lo, zero)
+    a0 = w.at(b.inttoptr(word(A), _PTR), b.mul(row, down_a))
+    b0 = w.at(b.inttoptr(word(B), _PTR), b.mul(column, down_b))
+    c0 = w.at(b.inttoptr(word(C), _PTR), b.add(b.mul(row, row_c), b.mul(column, size)))
+    strides = [b.mul(word(stride), size) for stride in (STRIDE_A, STRIDE_B, STRIDE_C)]
+    k = b.select(b.fcmp_ordered("==", alpha, ir.Constant(w.element, 0.0)), zero, word(K))
+    own, blas = flag(OWN), word(BLAS)
+
+    def matrices(index, _):
+        at_a, at_b, at_c = (w.at(p, b.mul(index, s)) for p, s in zip((a0, b0, c0), strides))
+        with b.if_else(b.icmp_signed("<=", k, zero)) as (scaled, multiplied):
+            with scaled:
+                b.call(_scale(module, real), [at_c, row_c, m, n, beta])
+            with multiplied, b.if_else(own) as (ours, theirs):
+                with ours:
+                    left = [at_a, down_a, along_a]
+                    right = [at_b, row_b, b.zext(tb, _I64)]
+                    both = [*left, *right, at_c, row_c, m, n, k, alpha, beta]
+                    b.call(_product(module, real), both)
+                with theirs:
+                    call_cblas(at_a, at_b, at_c)
+        return []
+
+    def call_cblas(at_a, at_b, at_c):
+        wide = lambda ld, cols: b.select(b.icmp_signed(">", ld, cols), ld, cols)
+        transpose = lambda flag: b.select(flag, _I32(112), _I32(111))
+        sizes = [m, n, k, wide(lda, b.select(ta, m, k)), wide(ldb, b.select(tb, k, n))]
+        m_, n_, k_, lda_, ldb_ = (b.trunc(value, _I32) for value in sizes)
+        ldc_ = b.trunc(wide(ldc, n), _I32)
+        values = [
+            _I32(101), transpose(ta), transpose(tb), m_, n_, k_,
+            alpha, at_a, lda_, at_b, ldb_, beta, at_c, ldc_,
+        ]  # fmt: skip
+        signature = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        b.call(b.inttoptr(blas, signature.as_pointer()), values)
+
+    some = b.and_(b.icmp_signed(">", m, zero), b.icmp_signed(">", n, zero))
+    with b.if_then(b.and_(some, b.icmp_signed("<", first, last))):
+        w.loop(first, last, _I64(1), [], matrices)
+    b.ret_void()
+    return w.function
+
+
+def _entry(real):
+    """A Numba function of int64 (args, lo, hi) that runs the step."""
+
+    def generate(context, builder, signature, values):
+        args, lo, hi = values
+        builder.call(_step(builder.module, real), [builder.inttoptr(args, _PTR), lo, hi])
         return context.get_dummy_value()
 
     @intrinsic
-    def call(typing_context, *arguments):
-        return types.void(types.StarArgTuple.from_types(parameters)), generate
+    def run(typing_context, args, lo, hi):
+        return types.void(types.int64, types.int64, types.int64), generate
 
-    return call
-
-
-def _step(real, as_pointer, panel_on_stack, call_blas):
-    size = _REAL[real][1]
-    lanes = BYTES // size
-    width = VECTORS * lanes
-    length = DEPTH * width
-    one_vector, two_vectors, three_vectors = (
-        _caller(lambda module, v=v: _tile_kernel(module, real, ROWS, v), real, "piipipiiiiirr")
-        for v in (1, 2, 3)
-    )
-    pack_rows = _caller(lambda module: _pack_rows(module, real), real, "ppiii")
-    pack_columns = _caller(lambda module: _pack_columns(module, real), real, "ppiii")
-
-    def step(args, lo, hi, thread):
-        m, n, k = (invariant_word(args, M), invariant_word(args, N), invariant_word(args, K))
-        ta, tb = invariant_word(args, TA), invariant_word(args, TB)
-        axis = invariant_word(args, AXIS)
-        row_a = invariant_word(args, LDA) * size
-        row_b = invariant_word(args, LDB) * size
-        row_c = invariant_word(args, LDC) * size
-        first_matrix, last_matrix = 0, invariant_word(args, BATCH)
-        shift_a = shift_b = shift_c = 0
-        if axis == MATRICES:
-            first_matrix, last_matrix = lo, hi
-        elif axis == COLUMNS:
-            n = hi - lo
-            shift_b = lo * (row_b if tb else size)
-            shift_c = lo * size
-        else:
-            m = hi - lo
-            shift_a = lo * (size if ta else row_a)
-            shift_c = lo * row_c
-        if m <= 0 or n <= 0:
-            return
-        factor = bits_to_float64(invariant_word(args, ALPHA_CONST))
-        if invariant_word(args, ALPHA):
-            factor *= load(as_pointer(invariant_word(args, ALPHA)), 0)
-        alpha = real(factor)
-        beta = real(bits_to_float64(invariant_word(args, BETA)))
-        if alpha == 0:
-            k = 0
-        panel = address_of(panel_on_stack(length))
-        for matrix in range(first_matrix, last_matrix):
-            a = invariant_word(args, A) + shift_a + matrix * invariant_word(args, STRIDE_A) * size
-            b = invariant_word(args, B) + shift_b + matrix * invariant_word(args, STRIDE_B) * size
-            c = invariant_word(args, C) + shift_c + matrix * invariant_word(args, STRIDE_C) * size
-            if k <= 0:
-                if beta != 1:
-                    for i in range(m):
-                        row = as_pointer(c + i * row_c)
-                        for j in range(n):
-                            row[j] = beta * row[j] if beta != 0 else real(0)
-            elif not invariant_word(args, OWN):
-                call_blas(
-                    invariant_word(args, BLAS), 112 if ta else 111, 112 if tb else 111, m, n, k,
-                    alpha, a, max(row_a // size, m if ta else k),
-                    b, max(row_b // size, k if tb else n), beta, c, max(row_c // size, n),
-                )  # fmt: skip
-            else:
-                down_a, along_a = (size, row_a) if ta else (row_a, size)
-                copy = m > SHARED_TILES * ROWS
-                for k0 in range(0, k, DEPTH):
-                    depth = min(DEPTH, k - k0)
-                    for j in range(0, n, width):
-                        cols = min(width, n - j)
-                        right, row_right = b + k0 * row_b + j * size, row_b
-                        if tb:
-                            right = panel
-                            pack_columns(panel, b + j * row_b + k0 * size, row_b, cols, depth)
-                            row_right = width * size
-                        elif copy:
-                            pack_rows(panel, right, row_b, cols, depth)
-                            right = panel
-                            row_right = width * size
-                        at_a, at_c, left = a + k0 * along_a, c + j * size, m
-                        while left > 0:
-                            height = min(left, ROWS)
-                            tiles = max(left // ROWS, 1)
-                            if cols > 2 * lanes:
-                                three_vectors(
-                                    at_a, down_a, along_a, right, row_right, at_c, row_c,
-                                    height, tiles, cols, depth, alpha, beta,
-                                )  # fmt: skip
-                            elif cols > lanes:
-                                two_vectors(
-                                    at_a, down_a, along_a, right, row_right, at_c, row_c,
-                                    height, tiles, cols, depth, alpha, beta,
-                                )  # fmt: skip
-                            else:
-                                one_vector(
-                                    at_a, down_a, along_a, right, row_right, at_c, row_c,
-                                    height, tiles, cols, depth, alpha, beta,
-                                )  # fmt: skip
-                            left -= tiles * height
-                            at_a += tiles * height * down_a
-                            at_c += tiles * height * row_c
-                    beta = real(1)
-
-    return step
+    return run
 
 
-sgemm = _step(types.float32, as_ptr_float32, stack_float32, call_sgemm)
-dgemm = _step(types.float64, as_ptr_float64, stack_float64, call_dgemm)
+_run_float32, _run_float64 = _entry(types.float32), _entry(types.float64)
+
+
+def sgemm(args, lo, hi, thread):
+    """The step in float32."""
+    _run_float32(args, lo, hi)
+
+
+def dgemm(args, lo, hi, thread):
+    """The step in float64."""
+    _run_float64(args, lo, hi)
