@@ -1,0 +1,152 @@
+"""exp and its relatives: e**x = 2**k * (1 + r + r**2 q(r)) with |r| <= ln(2)/2.
+
+Reduction in two steps after Cody and Waite (1980); k is read off the low bits of x*log2(e) plus a
+large constant, which needs no conversion and is defined for NaN too. The polynomials are minimax
+fits of ours (minimax.py).
+"""
+
+from dataclasses import dataclass
+
+from symnet.kernels.scalar.registry import define
+from symnet.kernels.scalar.trace import Value, muladd, polynomial, select
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the algorithms need to know of a floating-point format."""
+
+    mantissa: int  # stored bits
+    bias: int
+    ln2_hi: float  # so few bits that k*ln2_hi is exact
+    ln2_lo: float
+    lowest: float  # below it exp is 0 ...
+    highest: float  # ... above it inf
+    exp: tuple[float, ...]  # (exp(r) - 1 - r) / r**2
+
+    @property
+    def magic(self) -> float:
+        """Adding it rounds to an integer, which then sits in the low bits."""
+        return 1.5 * 2.0**self.mantissa
+
+    @property
+    def tiny(self) -> float:
+        """Where f(x) = x + O(x**2) rounds to x."""
+        return 2.0 ** -(self.mantissa + 2)
+
+
+LOG2_E = 1.4426950408889634
+
+FORMATS = {
+    "float32": Format(
+        23, 127, 0.693145751953125, 1.428606765330187e-06, -104.0, 88.8,
+        # relative error 2^-30.9, in expm1
+        (0.5, 0.1666666567325592, 0.04166647046804428, 0.008333560079336166,
+         0.0013934570597484708, 0.00019750639330595732),
+    ),
+    "float64": Format(
+        52, 1023, 0.6931471805598903, 5.497923018708371e-14, -746.0, 709.9,
+        # relative error 2^-61.5, in expm1
+        (0.5, 0.16666666666666677, 0.041666666666666595, 0.008333333333321187,
+         0.001388888888893202, 0.00019841269887702808, 2.4801587221646233e-05,
+         2.7557242245805406e-06, 2.7557365174251997e-07, 2.5109833800606692e-08,
+         2.0886249642766403e-09),
+    ),
+}  # fmt: skip
+
+
+def clamp(x: Value, low: float, high: float) -> Value:
+    """x limited to [low, high]; NaN stays."""
+    x = select(x < low, low, x)
+    return select(x > high, high, x)
+
+
+def scale_once(y: Value, biased: Value) -> Value:
+    """y * 2**k for k in the normal range; the low bits of `biased` hold k + bias."""
+    return y * (biased << FORMATS[y.dtype].mantissa).bitcast(y.dtype)
+
+
+def scale_twice(y: Value, biased: Value) -> Value:
+    """y * 2**k with gradual underflow and overflow; the low bits hold k + 2*bias."""
+    half = biased >> 1
+    return scale_once(scale_once(y, half), biased - half)
+
+
+def reduce(x: Value, bias: int) -> tuple[Value, Value]:
+    """r and biased with x = k*ln(2) + r; the low bits of `biased` hold k + bias."""
+    f = FORMATS[x.dtype]
+    shifted = muladd(x, LOG2_E, f.magic + bias)
+    k = shifted - (f.magic + bias)
+    return muladd(k, -f.ln2_lo, muladd(k, -f.ln2_hi, x)), shifted.bits()
+
+
+def exp_less_one(r: Value) -> Value:
+    """e**r - 1 for |r| <= ln(2)/2."""
+    return muladd(polynomial(r, FORMATS[r.dtype].exp), r * r, r)
+
+
+def half_exp(x: Value) -> Value:
+    """e**x / 2, which overflows later than e**x."""
+    f = FORMATS[x.dtype]
+    r, biased = reduce(clamp(x, f.lowest, f.highest + 1), 2 * f.bias - 1)
+    return scale_twice(exp_less_one(r) + 1.0, biased)
+
+
+def exp_to(x: Value, limit: float) -> Value:
+    """e**x for -20 <= x, taken as `limit` above it: nothing under- or overflows."""
+    r, biased = reduce(select(x > limit, limit, x), FORMATS[x.dtype].bias)
+    return scale_once(exp_less_one(r) + 1.0, biased)
+
+
+@define()
+def exp(x: Value) -> Value:
+    f = FORMATS[x.dtype]
+    r, biased = reduce(clamp(x, f.lowest, f.highest), 2 * f.bias)
+    return scale_twice(exp_less_one(r) + 1.0, biased)
+
+
+@define()
+def expm1(x: Value) -> Value:
+    """e**x - 1 = 2 (h p + (h - 1/2)) with h = 2**(k-1), p = e**r - 1."""
+    f = FORMATS[x.dtype]
+    r, biased = reduce(clamp(x, -40.0, f.highest), f.bias - 1)
+    h = (biased << f.mantissa).bitcast(x.dtype)
+    y = 2.0 * muladd(h, exp_less_one(r), h - 0.5)
+    return select(x.abs() < f.tiny, x, y)
+
+
+# (tanh(x) - x) / x**3 in x**2 for |x| < 0.625, relative error 2^-27.6
+_TANH = (
+    -0.33333277702331543,
+    0.13331323862075806,
+    -0.05372953042387962,
+    0.020604873076081276,
+    -0.0056657190434634686,
+)
+
+
+def with_sign_of(magnitude: Value, x: Value) -> Value:
+    """A value that is not negative, with the sign bit of x."""
+    sign = x.bits() & (1 << (x.width - 1))
+    return (magnitude.bits() | sign).bitcast(x.dtype)
+
+
+@define()
+def tanh(x: Value) -> Value:
+    a = x.abs()
+    if x.dtype == "float32":
+        big = 1.0 - 2.0 / (exp_to(a + a, 20.0) + 1.0)
+        z = x * x
+        small = muladd(polynomial(z, _TANH) * z, a, a)
+        return with_sign_of(select(a < 0.625, small, big), x)
+    # E/(E+2) or 1 - 2/(E+2) with E = e**2a - 1: each where it loses less, in one division
+    e = expm1(select(a > 22.0, 44.0, a + a))
+    near = a < 0.55
+    quotient = select(near, e, 2.0) / (e + 2.0)
+    return with_sign_of(select(near, quotient, 1.0 - quotient), x)
+
+
+@define()
+def sigmoid(x: Value) -> Value:
+    """1 / (1 + e**-x), through e**-|x| so that the left tail stays accurate."""
+    e = exp(-x.abs())
+    return select(x >= 0, 1.0, e) / (e + 1.0)
