@@ -9,6 +9,7 @@ An entry of the cache is a header line of JSON (the wrapper's symbol, the extern
 calls), a newline, and a relocatable object file.
 """
 
+import ctypes
 import functools
 import hashlib
 import importlib.util
@@ -30,7 +31,6 @@ STEP = "void(int64, int64, int64, int64)"
 
 _FORMAT = "symnet kernel 1"
 _addresses: dict[str, int] = {}
-_alive: list[object] = []
 _lock = threading.RLock()
 
 
@@ -107,7 +107,7 @@ def _compile(source: Source) -> int:
         raise BackendError(
             f"the kernel {source.entry!r} does not compile: {problem}\n{_numbered(source.text)}"
         ) from problem
-    _alive.append(compiled)
+    _keep(compiled)
     library = compiled._library
     module = library._final_module
     header = {
@@ -142,6 +142,7 @@ class _Engine:
         llvm.initialize_native_asmprinter()
         machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        _keep(self._engine)
 
     def knows(self, symbol: str) -> bool:
         """Whether a symbol can be resolved; LLVM ends the process when one cannot."""
@@ -151,6 +152,11 @@ class _Engine:
         self._engine.add_object_file(self._llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         return self._engine.get_function_address(symbol)
+
+
+def _keep(owner: object) -> None:
+    """Never free code, not even while the interpreter exits: worker threads may still run it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))
 
 
 @functools.cache
