@@ -1,0 +1,63 @@
+"""Conversion between dtypes: one element-wise op per target dtype."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symnet.graph.types import DTYPES, FLOATS, TensorType
+from symnet.graph.variables import Variable
+from symnet.ops.conversion import as_variable
+from symnet.ops.elementwise import Elementwise, Rule, elementwise
+
+
+def _to(dtype: str) -> Rule:
+    def rule(dtypes: Sequence[str]) -> tuple[tuple[str, ...], str]:
+        return tuple(dtypes), dtype
+
+    return rule
+
+
+def _reference(dtype: str) -> Callable[[np.ndarray], np.ndarray]:
+    def convert(x: np.ndarray) -> np.ndarray:
+        """bool is `x != 0`; floats are truncated, saturate, and NaN gives 0; integers wrap."""
+        if x.dtype.kind != "f" or dtype in FLOATS or dtype == "bool":
+            return x.astype(dtype)
+        info = np.iinfo(dtype)
+        wide = np.asarray(x, "float64")
+        low, high = wide <= float(info.min), wide >= float(info.max)
+        inside = ~(low | high | np.isnan(wide))
+        whole = np.where(inside, wide, 0.0).astype(dtype)
+        return np.where(low, info.min, np.where(high, info.max, whole)).astype(dtype)
+
+    return convert
+
+
+def _gradient(g: Variable, out: Variable, x: Variable) -> Sequence[Variable | None]:
+    """Between floats a cast is the identity; to or from integers nothing is differentiable."""
+    if out.type.dtype in FLOATS and x.type.dtype in FLOATS:
+        return [cast(g, x.type.dtype)]
+    return [None]
+
+
+CASTS: dict[str, Elementwise] = {
+    dtype: elementwise(
+        f"cast_{dtype}",
+        f"cast_{dtype}(x)",
+        _reference(dtype),
+        gradient=_gradient,
+        dtypes=_to(dtype),
+    )
+    for dtype in DTYPES
+}
+
+
+def cast(x: Any, dtype: Any) -> Variable:
+    """`x` with another dtype (a name, a NumPy dtype or type); `x` itself if it has it already.
+
+    Floats become integers by truncation, values out of range saturate, NaN becomes 0; integers
+    wrap. Errors: TypeMismatchError for an unsupported dtype.
+    """
+    x = as_variable(x)
+    name = TensorType(dtype).dtype
+    return x if x.type.dtype == name else CASTS[name](x)
