@@ -5,8 +5,8 @@ A source is the text of a Python module that defines the function `entry` in the
 cache under the hash of everything it depends on, and a later process loads it without importing
 Numba. Code lives as long as the process.
 
-An entry of the cache is a header line of JSON (the wrapper's symbol, the external symbols it
-calls), a newline, and a relocatable object file.
+An entry of the cache is a header line of JSON (symbol by function name, the external symbols
+needed), a newline, and a relocatable object file.
 """
 
 import ctypes
@@ -18,9 +18,10 @@ import linecache
 import os
 import platform
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import symnet.kernels
 from symnet.backends.cpu import cache
@@ -30,7 +31,7 @@ STEP = "void(int64, int64, int64, int64)"
 """The signature of a step of the tape: argument block, lo, hi, thread."""
 
 _FORMAT = "symnet kernel 1"
-_addresses: dict[str, int] = {}
+_linked: dict[str, dict[str, int]] = {}
 _lock = threading.RLock()
 
 
@@ -59,72 +60,124 @@ def native_function(text: str, entry: str, *, signature: str = STEP, extra_key: 
     (`error_model="numpy"`), and the function must not raise. The same content is compiled once,
     from any thread. Raises `BackendError` if it cannot be compiled.
     """
-    return _function(Source(text, entry, signature, extra_key))
+    source = Source(text, entry, signature, extra_key)
+    return once(source.key, lambda: _compile(source))[entry]
 
 
 def native_functions(sources: Iterable[Source]) -> list[int]:
     """The addresses of several functions."""
-    return [_function(source) for source in sources]
+    return [once(s.key, lambda s=s: _compile(s))[s.entry] for s in sources]
 
 
-def _function(source: Source) -> int:
-    key = source.key
-    address = _addresses.get(key)
-    if address is None:
+@dataclass(frozen=True)
+class Code:
+    """Relocatable object code: symbol by function name, and external symbols that it needs."""
+
+    symbols: dict[str, str]
+    externals: list[str]
+    content: bytes
+
+
+def once(key: str, build: Callable[[], Code]) -> dict[str, int]:
+    """Addresses by function name of the code under `key`: linked already, stored, or built now."""
+    addresses = _linked.get(key)
+    if addresses is None:
         with _lock:
-            address = _addresses.get(key)
-            if address is None:
-                address = _addresses[key] = _load(key) or _compile(source)
-    return address
+            addresses = _linked.get(key)
+            if addresses is None:
+                code = _stored(key)
+                if code is None:
+                    code = build()
+                    _store(key, code)
+                addresses = _linked[key] = _Engine.get().link(code)
+    return addresses
 
 
-def _load(key: str) -> int:
-    """The address of a stored kernel, or 0."""
+def _stored(key: str) -> Code | None:
     data = cache.load("kernels", key)
     if data is None:
-        return 0
-    header, _, code = data.partition(b"\n")
-    description = json.loads(header)
-    engine = _Engine.get()
-    if not all(engine.knows(name) for name in description["externals"]):
-        return 0
-    return engine.add(code, description["symbol"])
+        return None
+    header, _, content = data.partition(b"\n")
+    code = Code(**json.loads(header), content=content)
+    return code if _Engine.get().can_link(code) else None
 
 
-def _compile(source: Source) -> int:
-    import numba  # noqa: PLC0415  (0.2 s, and only when something is compiled)
+def _store(key: str, code: Code) -> None:
+    header = {"symbols": code.symbols, "externals": code.externals}
+    cache.store("kernels", key, json.dumps(header).encode() + b"\n" + code.content)
 
-    name = f"symnet_{source.key}"
+
+def external_symbols(module: Any) -> list[str]:
+    """The functions that an LLVM module calls and does not define."""
+    return sorted(
+        function.name
+        for function in module.functions
+        if function.is_declaration and not function.name.startswith("llvm.")
+    )
+
+
+def _compile(source: Source) -> Code:
+    symbol = f"symnet_{source.key}"
     filename = f"<symnet {source.entry} {source.key[:12]}>"
     linecache.cache[filename] = (len(source.text), None, source.text.splitlines(True), filename)
-    namespace: dict[str, object] = {"__name__": "symnet_kernel"}
+    namespace: dict[str, Any] = {"__name__": "symnet_kernel"}
     try:
         exec(compile(source.text, filename, "exec"), namespace)
         function = namespace[source.entry]
-        function.__name__ = function.__qualname__ = name  # type: ignore[attr-defined]
-        compiled = numba.cfunc(source.signature, error_model="numpy")(function)
+        function.__name__ = function.__qualname__ = symbol
+        library = _library(function, source.signature, symbol)
     except Exception as problem:
         raise BackendError(
             f"the kernel {source.entry!r} does not compile: {problem}\n{_numbered(source.text)}"
         ) from problem
-    _keep(compiled)
-    library = compiled._library
     module = library._final_module
-    header = {
-        "symbol": compiled.native_name,
-        "externals": sorted(
-            function.name
-            for function in module.functions
-            if function.is_declaration and not function.name.startswith("llvm.")
-        ),
-    }
-    code = library._get_compiled_object()
-    cache.store("kernels", source.key, json.dumps(header).encode() + b"\n" + code)
-    return compiled.address
+    code = Code({source.entry: symbol}, external_symbols(module), library._get_compiled_object())
+    if not _Engine.get().can_link(code):
+        raise BackendError(f"the kernel {source.entry!r} needs {code.externals}: it may not raise")
+    return code
+
+
+def _library(function: Any, signature: str, symbol: str) -> Any:
+    """Numba's code library of `function`, callable from C under the name `symbol`.
+
+    As `numba.cfunc`, whose wrapper, however, reports exceptions through the interpreter and so
+    cannot be linked without Numba.
+    """
+    import numba.core.ccallback as ccallback  # noqa: PLC0415  (0.2 s, only when compiling)
+    from llvmlite import ir  # noqa: PLC0415
+    from numba.core import compiler, sigutils, types  # noqa: PLC0415
+    from numba.core.compiler_lock import global_compiler_lock  # noqa: PLC0415
+
+    class Bare(ccallback._CFuncCompiler):
+        def _customize_flags(self, flags: Any) -> Any:
+            flags = super()._customize_flags(flags)
+            flags.no_cfunc_wrapper = True
+            return flags
+
+    arguments, result = sigutils.normalize_signature(signature)
+    options = {"error_model": "numpy"}
+    target = ccallback.CFunc._targetdescr
+    with global_compiler_lock:
+        bare = Bare(function, target, options, {}, compiler.Compiler).compile(arguments, result)
+        context, library = bare.target_context, bare.library
+        values = [context.get_value_type(argument) for argument in arguments]
+        void = result == types.void
+        kind = ir.FunctionType(ir.VoidType() if void else context.get_value_type(result), values)
+        module = context.create_module("entry")
+        convention = context.call_conv
+        callee_type = convention.get_function_type(result, arguments)
+        callee = ir.Function(module, callee_type, bare.fndesc.llvm_func_name)
+        entry = ir.Function(module, kind, symbol)
+        builder = ir.IRBuilder(entry.append_basic_block())
+        _, value = convention.call_function(builder, callee, result, arguments, entry.args)
+        builder.ret_void() if void else builder.ret(value)
+        library.add_ir_module(module)
+        library.finalize()
+    return library
 
 
 class _Engine:
-    """The process's one LLVM engine for stored object code."""
+    """The process's one LLVM engine, which links object code."""
 
     _instance: "_Engine | None" = None
 
@@ -144,14 +197,15 @@ class _Engine:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         _keep(self._engine)
 
-    def knows(self, symbol: str) -> bool:
-        """Whether a symbol can be resolved; LLVM ends the process when one cannot."""
-        return self._llvm.address_of_symbol(symbol) is not None
+    def can_link(self, code: Code) -> bool:
+        """Whether all symbols can be resolved; LLVM ends the process when one cannot."""
+        return all(self._llvm.address_of_symbol(name) is not None for name in code.externals)
 
-    def add(self, code: bytes, symbol: str) -> int:
-        self._engine.add_object_file(self._llvm.ObjectFileRef.from_data(code))
+    def link(self, code: Code) -> dict[str, int]:
+        self._engine.add_object_file(self._llvm.ObjectFileRef.from_data(code.content))
         self._engine.finalize_object()
-        return self._engine.get_function_address(symbol)
+        find = self._engine.get_function_address
+        return {name: find(symbol) for name, symbol in code.symbols.items()}
 
 
 def _keep(owner: object) -> None:
