@@ -1,0 +1,240 @@
+"""Variables with operators: what a user holds.
+
+    TensorVariable         input, or result of an op
+    TensorConstant         fixed array
+    TensorSharedVariable   array that lives between calls
+
+`<`, `<=`, `>`, `>=` build expressions; `==` and `!=` compare identity, as in Theano, so that
+variables work in sets and dictionaries: use `T.eq` and `T.neq`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from symnet.errors import CompilerError, TypeMismatchError
+from symnet.graph.variables import Constant, SharedVariable, Variable, use_variable_classes
+from symnet.ops import arithmetic, bits, casting, exponential, logic, rounding
+from symnet.ops.elementwise import ELEMENTWISE
+
+_evaluator: Callable[..., Any] | None = None
+
+
+def use_evaluator(evaluate: Callable[..., Any]) -> None:
+    """The hook by which `function` gives variables their `.eval()`."""
+    global _evaluator
+    _evaluator = evaluate
+
+
+class TensorOperators:
+    """Operators and methods that all kinds of variables share."""
+
+    __slots__ = ()
+
+    # ---- arithmetic
+
+    def __add__(self, other: Any) -> Any:
+        return arithmetic.add(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return arithmetic.add(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return arithmetic.sub(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return arithmetic.sub(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return arithmetic.mul(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return arithmetic.mul(other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return arithmetic.true_div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return arithmetic.true_div(other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return arithmetic.floor_div(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return arithmetic.floor_div(other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return arithmetic.floor_mod(self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return arithmetic.floor_mod(other, self)
+
+    def __divmod__(self, other: Any) -> Any:
+        return arithmetic.floor_div(self, other), arithmetic.floor_mod(self, other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return arithmetic.floor_div(other, self), arithmetic.floor_mod(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return exponential.power(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return exponential.power(other, self)
+
+    def __neg__(self) -> Any:
+        return arithmetic.neg(self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return arithmetic.absolute(self)
+
+    # ---- comparison; == and != are identity
+
+    def __lt__(self, other: Any) -> Any:
+        return logic.lt(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return logic.le(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return logic.gt(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return logic.ge(self, other)
+
+    # ---- bits of integers, logic of booleans
+
+    def __and__(self, other: Any) -> Any:
+        return bits.bit_and(self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return bits.bit_and(other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return bits.bit_or(self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return bits.bit_or(other, self)
+
+    def __xor__(self, other: Any) -> Any:
+        return bits.bit_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Any:
+        return bits.bit_xor(other, self)
+
+    def __invert__(self) -> Any:
+        return bits.bit_not(self)
+
+    def __lshift__(self, other: Any) -> Any:
+        return bits.shift_left(self, other)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return bits.shift_left(other, self)
+
+    def __rshift__(self, other: Any) -> Any:
+        return bits.shift_right(self, other)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return bits.shift_right(other, self)
+
+    # ---- what a symbolic variable cannot do
+
+    def __bool__(self) -> NoReturn:
+        raise TypeMismatchError(
+            f"{self} is symbolic and has no truth value yet; choose with T.where(condition, a, b), "
+            "combine conditions with & and |, and compute values with .eval() or a function"
+        )
+
+    def __len__(self) -> NoReturn:
+        raise TypeMismatchError(f"{self} is symbolic; its length is the expression x.shape[0]")
+
+    def __float__(self) -> NoReturn:
+        raise TypeMismatchError(f"{self} is symbolic and not a number; see .eval()")
+
+    __int__ = __complex__ = __index__ = __float__
+
+    def __contains__(self, item: Any) -> NoReturn:
+        raise TypeMismatchError(f"{self} is symbolic; T.eq(x, item).any() is the expression")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeMismatchError(
+            f"NumPy asks for the values of {self}, which is symbolic; use the function of the same "
+            "name in symnet.tensor, or compute values with .eval()"
+        )
+
+    # ---- NumPy's functions on symbolic variables
+
+    __array_priority__ = 1000
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        op = UFUNCS.get(ufunc)
+        if method != "__call__" or kwargs or op is None:
+            raise TypeMismatchError(
+                f"numpy.{ufunc.__name__}{'' if method == '__call__' else '.' + method} does not "
+                "take symbolic variables (with these arguments); see symnet.tensor"
+            )
+        return op(*inputs)
+
+    # ---- dtype
+
+    def astype(self, dtype: Any) -> Any:
+        """With another dtype; itself if it has it already."""
+        return casting.cast(self, dtype)
+
+    cast = astype
+
+    # ---- values
+
+    def eval(self, inputs: Mapping[Any, Any] | None = None) -> Any:
+        """The value, `inputs` giving those of the inputs it depends on, by variable or name."""
+        if _evaluator is None:
+            raise CompilerError("no back end is set up: import symnet, not symnet.tensor alone")
+        return _evaluator(self, inputs or {})
+
+    def copy(self, name: str | None = None) -> Any:
+        """Another variable of the same value."""
+        copied = arithmetic.identity(self)
+        copied.name = name
+        return copied
+
+
+class TensorVariable(TensorOperators, Variable):
+    """An input, or the result of an op."""
+
+    __slots__ = ()
+
+
+class TensorConstant(TensorOperators, Constant):
+    """A fixed array: `.data`, which nobody may change."""
+
+    __slots__ = ()
+
+
+class TensorSharedVariable(TensorOperators, SharedVariable):
+    """An array that lives between calls: `get_value`, `set_value`, and `updates` of functions."""
+
+    __slots__ = ()
+
+
+# What a NumPy ufunc becomes. numpy.equal is left out: `array == variable` would be an expression
+# where `variable == array` is identity.
+UFUNCS: dict[Any, Callable[..., Any]] = {
+    op.numpy: op
+    for op in ELEMENTWISE.values()
+    if isinstance(op.numpy, np.ufunc) and op.numpy not in (np.equal, np.not_equal)
+}
+UFUNCS.update(
+    {
+        np.power: exponential.power,
+        np.floor: rounding.floor,
+        np.ceil: rounding.ceil,
+        np.trunc: rounding.trunc,
+        np.rint: rounding.round_even,
+        np.positive: lambda x: x,
+    }
+)
+
+use_variable_classes(TensorVariable, TensorConstant, TensorSharedVariable)
