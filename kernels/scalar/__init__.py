@@ -10,9 +10,12 @@ from symnet.kernels.scalar import (  # noqa: F401  (each fills the table)
     arithmetic,
     bits,
     comparison,
+    draws,
     exponential,
     logarithm,
+    philox,
     rounding,
+    trigonometric,
 )
 from symnet.kernels.scalar.registry import FUNCTIONS, ScalarFunction
 

@@ -68,6 +68,7 @@ _KINDS = {
     "integer": INTEGERS,
     "signed": SIGNED + FLOATS,
     "bits": ("bool", *INTEGERS),
+    "wide": ("int64", "uint64"),
     "float": FLOATS,
     "bool": ("bool",),
 }

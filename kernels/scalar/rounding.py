@@ -28,7 +28,7 @@ def round_even(a: Value) -> Value:
 def _define_cast(dtype: str) -> None:
     @define("any", result=dtype, name=f"cast_{dtype}", inline=True)
     def cast(a: Value) -> Value:
-        """To `dtype`: bool is `a != 0`; integers wrap; floats truncate and saturate, NaN gives 0."""
+        """To `dtype`: bool is `a != 0`; integers wrap; floats truncate, saturate, NaN gives 0."""
         if dtype == "bool" and a.dtype != "bool":
             return a != 0
         return a.to(dtype)

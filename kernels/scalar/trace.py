@@ -26,7 +26,7 @@ Number = int | float
 
 def bits_of(dtype: str) -> int:
     """Width of a dtype in bits; bool counts as one."""
-    return 1 if dtype == "bool" else int(dtype.lstrip("uintfloat"))
+    return 1 if dtype == "bool" else int("".join(filter(str.isdigit, dtype)))
 
 
 def same_width(dtype: str, kind: str) -> str:
