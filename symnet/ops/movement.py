@@ -222,7 +222,10 @@ def reshape(x: Any, sizes: Any, ndim: int | None = None) -> Variable:
         if left is not None:
             wanted[known.index(-1)] = left
             known = [static_value(s) for s in wanted]
-    if len(known) == x.type.ndim and None not in known and tuple(known) == x.type.shape:
+    if len(known) == x.type.ndim and all(
+        a == b if a is not None else _own_axis(size, x, [axis]) == axis
+        for axis, (a, b, size) in enumerate(zip(known, x.type.shape, wanted))
+    ):
         return x
     if all(s == 1 for s in known) and all(s == 1 for s in x.type.shape):
         return dimshuffle(x, ("x",) * len(known))
@@ -318,3 +321,26 @@ def pad_left(variables: Sequence[Variable]) -> list[Variable]:
         else dimshuffle(v, ("x",) * (ndim - v.type.ndim) + tuple(range(v.type.ndim)))
         for v in variables
     ]
+
+
+def as_axis(axis: Any, ndim: int, what: str = "axis") -> int:
+    """One dimension out of `ndim`, which may be given as negative. Errors: TypeMismatchError."""
+    if isinstance(axis, Constant) and axis.type.ndim == 0:
+        axis = static_value(axis)
+    if not isinstance(axis, (int, np.integer)) or isinstance(axis, bool):
+        raise TypeMismatchError(f"{what}={axis!r}: a dimension is a whole number")
+    if not -ndim <= axis < ndim:
+        raise TypeMismatchError(f"{what}={axis}: there are {ndim} dimensions")
+    return int(axis) % ndim
+
+
+def as_axes(axis: Any, ndim: int, what: str = "axis") -> tuple[int, ...]:
+    """Dimensions in ascending order, from None (all), one, or several. Errors: TypeMismatchError
+    for what is no dimension or given twice."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = sorted(as_axis(a, ndim, what) for a in given)
+    if len(set(axes)) != len(axes):
+        raise TypeMismatchError(f"{what}={axis}: a dimension is given twice")
+    return tuple(axes)
