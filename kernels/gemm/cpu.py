@@ -32,6 +32,7 @@ from symnet.kernels.gemm import (
     LDB,
     LDC,
     OWN,
+    PREFETCH_DEPTH,
     SHARED_TILES,
     STRIDE_A,
     STRIDE_B,
@@ -61,52 +62,68 @@ class _Writer:
     """Writes one internal LLVM function over vectors of a real type."""
 
     def __init__(self, module, name, real, parameters):
+        self.module, self.real = module, real
         self.element, self.size = _REAL[real]
         self.lanes = BYTES // self.size
         self.vector = ir.VectorType(self.element, self.lanes)
-        self.suffix = f"v{self.lanes}f{8 * self.size}"
-        self.mask_type = ir.VectorType(_I1, self.lanes)
-        self.module = module
         kinds = {"p": _PTR, "i": _I64, "r": self.element}
         signature = ir.FunctionType(ir.VoidType(), [kinds[kind] for kind in parameters])
         self.function = ir.Function(module, signature, name)
         self.function.linkage = "internal"
-        self.function.attributes.add("noinline")
-        self.function.attributes.add("nounwind")
-        self.function.attributes.add("optsize")
+        # optsize keeps LLVM from unrolling loops that are already as wide as the machine
+        for attribute in ("noinline", "nounwind", "optsize"):
+            self.function.attributes.add(attribute)
         self.b = ir.IRBuilder(self.function.append_basic_block("entry"))
 
+    # ---- memory ----
+
     def at(self, pointer, offset):
+        """`pointer` moved by a number of bytes."""
         return self.b.gep(pointer, [offset], inbounds=True, source_etype=_I8)
 
     def vector_at(self, pointer, index):
         return self.at(pointer, _I64(index * BYTES))
 
-    def load(self, pointer):
-        return self.b.load(pointer, align=self.size, typ=self.vector)
+    def load(self, pointer, kind):
+        return self.b.load(pointer, align=self.size, typ=kind)
 
     def store(self, value, pointer):
         self.b.store(value, pointer, align=self.size)
 
-    def _masked(self, name, result, arguments):
+    def masked_load(self, pointer, mask):
+        zero = ir.Constant(self.vector, None)
+        arguments = [pointer, _I32(self.size), mask, zero]
+        return self._intrinsic("masked.load", ".p0", self.vector, arguments)
+
+    def masked_store(self, value, pointer, mask):
+        arguments = [value, pointer, _I32(self.size), mask]
+        self._intrinsic("masked.store", ".p0", ir.VoidType(), arguments)
+
+    def prefetch(self, pointer):
+        arguments = [pointer, _I32(1), _I32(3), _I32(1)]
+        function_type = ir.FunctionType(ir.VoidType(), [a.type for a in arguments])
+        function = cgutils.get_or_insert_function(self.module, function_type, "llvm.prefetch.p0")
+        self.b.call(function, arguments)
+
+    # ---- values ----
+
+    def _intrinsic(self, name, ending, result, arguments):
+        name = f"llvm.{name}.v{self.lanes}f{8 * self.size}{ending}"
         function_type = ir.FunctionType(result, [a.type for a in arguments])
-        name = f"llvm.masked.{name}.{self.suffix}.p0"
         function = cgutils.get_or_insert_function(self.module, function_type, name)
         return self.b.call(function, arguments)
 
-    def masked_load(self, pointer, mask):
-        zero = ir.Constant(self.vector, None)
-        return self._masked("load", self.vector, [pointer, _I32(self.size), mask, zero])
-
-    def masked_store(self, value, pointer, mask):
-        self._masked("store", ir.VoidType(), [value, pointer, _I32(self.size), mask])
+    def multiply_add(self, x, y, z):
+        return self._intrinsic("fmuladd", "", self.vector, [x, y, z])
 
     def splat(self, value):
         lanes = ir.VectorType(value.type, self.lanes)
         undefined = ir.Constant(lanes, ir.Undefined)
         one = self.b.insert_element(undefined, value, _I32(0))
-        zeros = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
-        return self.b.shuffle_vector(one, undefined, zeros)
+        return self.shuffle(one, undefined, [0] * self.lanes)
+
+    def shuffle(self, x, y, lanes):
+        return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(_I32, self.lanes), lanes))
 
     def first(self, count):
         """Mask of the first `count` lanes; all for a larger, none for a negative count."""
@@ -114,17 +131,19 @@ class _Writer:
         index = ir.Constant(many, list(range(self.lanes)))
         return self.b.icmp_signed("<", index, self.splat(count))
 
-    def shuffle(self, x, y, lanes):
-        return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(_I32, self.lanes), lanes))
+    def is_nonzero(self, value):
+        if value.type == _I64:
+            return self.b.icmp_signed("!=", value, _I64(0))
+        return self.b.fcmp_unordered("!=", value, ir.Constant(self.element, 0.0))
 
-    def multiply_add(self, x, y, z):
-        function_type = ir.FunctionType(self.vector, [self.vector] * 3)
-        name = f"llvm.fmuladd.{self.suffix}"
-        function = cgutils.get_or_insert_function(self.module, function_type, name)
-        return self.b.call(function, [x, y, z])
+    def less(self, x, y):
+        return self.b.icmp_signed("<", x, y)
 
     def minimum(self, x, y):
-        return self.b.select(self.b.icmp_signed("<", x, y), x, y)
+        return self.b.select(self.less(x, y), x, y)
+
+    def maximum(self, x, y):
+        return self.b.select(self.less(x, y), y, x)
 
     def to_double(self, value):
         return value if self.size == 8 else self.b.fpext(value, ir.DoubleType())
@@ -132,8 +151,10 @@ class _Writer:
     def from_double(self, value):
         return value if self.size == 8 else self.b.fptrunc(value, self.element)
 
-    def loop(self, start, stop, step, carried, body):
-        """for i in range(start, stop, step), at least once; `body(i, values) -> values`."""
+    # ---- control ----
+
+    def loop(self, start, stop, step, body, carried=()):
+        """for i in range(start, stop, step), at least once; `body(i, *values) -> values`."""
         before = self.b.block
         head = self.function.append_basic_block("loop")
         after = self.function.append_basic_block("after")
@@ -146,126 +167,132 @@ class _Writer:
             phi = self.b.phi(value.type)
             phi.add_incoming(value, before)
             values.append(phi)
-        results = body(index, values)
+        results = body(index, *values) or ()
         following = self.b.add(index, step, flags=("nsw",))
         index.add_incoming(following, self.b.block)
         for phi, result in zip(values, results):
             phi.add_incoming(result, self.b.block)
-        self.b.cbranch(self.b.icmp_signed("<", following, stop), head, after)
+        self.b.cbranch(self.less(following, stop), head, after)
         self.b.position_at_end(after)
         return results
 
+    def call(self, function, *arguments):
+        """Call what a `_routine` makes, or an LLVM function value."""
+        if not isinstance(function, ir.Value):
+            function = function(self.module, self.real)
+        self.b.call(function, arguments)
 
-def _tile_kernel(module, real, rows, vectors):
-    """C[:, :cols] = alpha A B + beta C for `tiles` tiles of `height` <= rows rows each.
 
-    (a, row stride, column stride, b, row stride, c, row stride, height, tiles, cols, k, alpha,
-    beta), strides in bytes. Missing rows compute on the last row again and are not stored; the last
-    vector is masked."""
-    name = f"symnet_gemm_{real}_{rows}x{vectors}"
-    if name in module.globals:
-        return module.globals[name]
-    w = _Writer(module, name, real, "piipipiiiiirr")
-    b, function = w.b, w.function
-    a0, row_a, column_a, b0, row_b, c0, row_c, height, tiles, cols, k, alpha, beta = function.args
-    last = w.first(b.sub(cols, _I64((vectors - 1) * w.lanes)))
-    reads = w.splat(b.fcmp_unordered("!=", beta, ir.Constant(w.element, 0.0)))
+def _routine(parameters):
+    """Decorator: a writer's body becomes `get(module, real, *variant)`, an LLVM function of it.
+
+    `parameters` has a letter for each: p pointer, i int64, r real. The body is called with the
+    writer, the LLVM values of the parameters, and the variant."""
+
+    def decorate(body):
+        def get(module, real, *variant):
+            name = "_".join(["symnet_gemm", str(real), body.__name__, *map(str, variant)])
+            if name not in module.globals:
+                w = _Writer(module, name, real, parameters)
+                body(w, *w.function.args, *variant)
+                w.b.ret_void()
+            return module.globals[name]
+
+        return get
+
+    return decorate
+
+
+@_routine("piipipiiiiirr")
+def _tiles(w, a0, row_a, column_a, b0, row_b, c0, row_c, height, tiles, cols, k, alpha, beta, wide):
+    """C[:, :cols] = alpha A B + beta C, `tiles` tiles of `ROWS` rows and `wide` vectors.
+
+    Strides are in bytes. Of each tile only `height` rows exist: the others compute on the last
+    again and are not stored. The last vector is masked."""
+    b = w.b
+    last = w.first(b.sub(cols, _I64((wide - 1) * w.lanes)))
+    reads = w.splat(w.is_nonzero(beta))
     alphas, betas = w.splat(alpha), w.splat(beta)
     bottom = b.sub(height, _I64(1))
-    offsets = []
-    for i in range(rows):
-        inside = b.icmp_signed("<", _I64(i), bottom)
-        offsets.append(b.mul(b.select(inside, _I64(i), bottom), row_a))
+    offsets = [b.mul(w.minimum(_I64(i), bottom), row_a) for i in range(ROWS)]
     zero = ir.Constant(w.vector, None)
+    deep = w.less(_I64(PREFETCH_DEPTH), k)
 
-    def one_tile(tile, _):
-        top = b.mul(tile, _I64(rows))
+    def one_tile(tile):
+        top = b.mul(tile, _I64(ROWS))
         a = w.at(a0, b.mul(top, row_a))
         c = w.at(c0, b.mul(top, row_c))
+        with b.if_then(deep):
+            for i in range(ROWS):
+                row = w.at(c, b.mul(w.minimum(_I64(i), bottom), row_c))
+                for v in range(wide):
+                    w.prefetch(w.vector_at(row, v))
 
-        def one_k(_, values):
-            a_k, b_k, *sums = values
-            right = [w.load(w.vector_at(b_k, v)) for v in range(vectors - 1)]
-            right.append(w.masked_load(w.vector_at(b_k, vectors - 1), last))
+        def one_k(_, a_k, b_k, *sums):
+            right = [w.load(w.vector_at(b_k, v), w.vector) for v in range(wide - 1)]
+            right.append(w.masked_load(w.vector_at(b_k, wide - 1), last))
             out = []
-            for i in range(rows):
-                left = b.load(w.at(a_k, offsets[i]), align=w.size, typ=w.element)
-                left = w.splat(left)
-                for v in range(vectors):
-                    out.append(w.multiply_add(left, right[v], sums[i * vectors + v]))
+            for i in range(ROWS):
+                left = w.splat(w.load(w.at(a_k, offsets[i]), w.element))
+                for v in range(wide):
+                    out.append(w.multiply_add(left, right[v], sums[i * wide + v]))
             return [w.at(a_k, column_a), w.at(b_k, row_b), *out]
 
-        _, _, *sums = w.loop(_I64(0), k, _I64(1), [a, b0, *[zero] * (rows * vectors)], one_k)
-        done = function.append_basic_block("done")
-        for i in range(rows):
+        _, _, *sums = w.loop(_I64(0), k, _I64(1), one_k, [a, b0, *[zero] * (ROWS * wide)])
+        done = w.function.append_basic_block("done")
+        for i in range(ROWS):
             row = w.at(c, b.mul(_I64(i), row_c))
-            for v in range(vectors):
+            for v in range(wide):
                 place = w.vector_at(row, v)
-                mask = last if v == vectors - 1 else None
-                old = w.masked_load(place, reads if mask is None else b.and_(reads, mask))
-                new = w.multiply_add(alphas, sums[i * vectors + v], b.fmul(betas, old))
-                if mask is None:
+                full = v < wide - 1
+                old = w.masked_load(place, reads if full else b.and_(reads, last))
+                new = w.multiply_add(alphas, sums[i * wide + v], b.fmul(betas, old))
+                if full:
                     w.store(new, place)
                 else:
-                    w.masked_store(new, place, mask)
-            if i + 1 < rows:
-                more = function.append_basic_block("row")
-                b.cbranch(b.icmp_signed("<", _I64(i), bottom), more, done)
+                    w.masked_store(new, place, last)
+            if i + 1 < ROWS:
+                more = w.function.append_basic_block("row")
+                b.cbranch(w.less(_I64(i), bottom), more, done)
                 b.position_at_end(more)
         b.branch(done)
         b.position_at_end(done)
-        return []
 
-    w.loop(_I64(0), tiles, _I64(1), [], one_tile)
-    b.ret_void()
-    return function
+    w.loop(_I64(0), tiles, _I64(1), one_tile)
 
 
-def _pack_rows(module, real):
-    """panel[k][VECTORS vectors] = b[k][:cols], then zeros: (panel, b, row stride, cols, k)."""
-    name = f"symnet_gemm_{real}_rows"
-    if name in module.globals:
-        return module.globals[name]
-    w = _Writer(module, name, real, "ppiii")
+@_routine("pipiii")
+def _copy(w, panel, row_panel, source, row, cols, k):
+    """panel[i][j] = source[i][j] for i < k and j < cols, zeros up to a full vector."""
     b = w.b
-    panel, source, row, cols, k = w.function.args
-    masks = [w.first(b.sub(cols, _I64(v * w.lanes))) for v in range(VECTORS)]
 
-    def one_k(_, places):
-        to, origin = places
-        for v in range(VECTORS):
-            w.store(w.masked_load(w.vector_at(origin, v), masks[v]), w.vector_at(to, v))
-        return [w.at(to, _I64(VECTORS * BYTES)), w.at(origin, row)]
+    def one_row(_, to, origin):
+        def one_vector(j):
+            offset = b.mul(j, _I64(w.size))
+            w.store(w.masked_load(w.at(origin, offset), w.first(b.sub(cols, j))), w.at(to, offset))
 
-    w.loop(_I64(0), k, _I64(1), [panel, source], one_k)
-    b.ret_void()
-    return w.function
+        w.loop(_I64(0), cols, _I64(w.lanes), one_vector)
+        return [w.at(to, row_panel), w.at(origin, row)]
+
+    w.loop(_I64(0), k, _I64(1), one_row, [panel, source])
 
 
-def _pack_columns(module, real):
-    """panel[k][VECTORS vectors] = b[:cols][k]: (panel, b, row stride, cols, k); k is rounded up.
+@_routine("pipiii")
+def _transpose(w, panel, row_panel, source, row, cols, k):
+    """panel[i][j] = source[j][i] for i < k and j < cols; both are rounded up to full vectors.
 
     Squares of `lanes` x `lanes` elements are transposed in log2(lanes) rounds: round h exchanges,
     between rows i and i + h, the elements whose lane has bit h."""
-    name = f"symnet_gemm_{real}_columns"
-    if name in module.globals:
-        return module.globals[name]
-    w = _Writer(module, name, real, "ppiii")
     b, lanes = w.b, w.lanes
-    panel, source, row, cols, k = w.function.args
     bottom = b.sub(cols, _I64(1))
 
-    def one_strip(first, _):
-        offsets = []
-        for i in range(lanes):
-            index = b.add(first, _I64(i))
-            inside = b.icmp_signed("<", index, bottom)
-            offsets.append(b.mul(b.select(inside, index, bottom), row))
-        column = w.at(panel, b.mul(first, _I64(w.size)))
+    def one_strip(j):
+        offsets = [b.mul(w.minimum(b.add(j, _I64(i)), bottom), row) for i in range(lanes)]
+        column = w.at(panel, b.mul(j, _I64(w.size)))
 
-        def one_square(at, _):
-            mask = w.first(b.sub(k, at))
-            origin = w.at(source, b.mul(at, _I64(w.size)))
+        def one_square(i0, to):
+            mask = w.first(b.sub(k, i0))
+            origin = w.at(source, b.mul(i0, _I64(w.size)))
             square = [w.masked_load(w.at(origin, offset), mask) for offset in offsets]
             h = lanes // 2
             while h:
@@ -274,188 +301,161 @@ def _pack_columns(module, real):
                 for i in range(lanes):
                     if not i & h:
                         x, y = square[i], square[i + h]
-                        square[i] = w.shuffle(x, y, low)
-                        square[i + h] = w.shuffle(x, y, high)
+                        square[i], square[i + h] = w.shuffle(x, y, low), w.shuffle(x, y, high)
                 h //= 2
-            to = w.at(column, b.mul(at, _I64(VECTORS * BYTES)))
-            for i in range(lanes):
-                w.store(square[i], w.vector_at(to, i * VECTORS))
-            return []
+            for value in square:
+                w.store(value, to)
+                to = w.at(to, row_panel)
+            return [to]
 
-        w.loop(_I64(0), k, _I64(lanes), [], one_square)
-        return []
+        w.loop(_I64(0), k, _I64(lanes), one_square, [column])
 
-    w.loop(_I64(0), cols, _I64(lanes), [], one_strip)
-    b.ret_void()
-    return w.function
+    w.loop(_I64(0), cols, _I64(lanes), one_strip)
 
 
-def _product(module, real):
-    """C = alpha A B + beta C for one matrix, with our own kernel; m, n, k >= 1.
+@_routine("piipiipiiiirr")
+def _product(w, a, row_a, column_a, right, row_b, tb, c, row_c, m, n, k, alpha, beta):
+    """C = alpha A B + beta C for one matrix with our own kernel; m, n, k >= 1.
 
-    (a, row stride, column stride, b, row stride of B as it lies, whether B is transposed, c, row
-    stride, m, n, k, alpha, beta), strides in bytes."""
-    name = f"symnet_gemm_{real}_product"
-    if name in module.globals:
-        return module.globals[name]
-    w = _Writer(module, name, real, "piipiipiiiirr")
+    Strides are in bytes; of A the row and column stride as op(A), of B the row stride as it lies.
+    """
     b, size = w.b, _I64(w.size)
-    a, row_a, column_a, right, row_b, tb, c, row_c, m, n, k, alpha, beta = w.function.args
-    kernels = [_tile_kernel(module, real, ROWS, v) for v in range(1, VECTORS + 1)]
-    width = _I64(VECTORS * w.lanes)
-    row_panel = _I64(VECTORS * BYTES)
+    kernels = [_tiles(w.module, w.real, wide) for wide in range(1, VECTORS + 1)]
+    width, row_panel = _I64(VECTORS * w.lanes), _I64(VECTORS * BYTES)
     panel = b.alloca(w.vector, _I64(DEPTH * VECTORS))
     panel.align = 64
-    transposed = b.icmp_signed("!=", tb, _I64(0))
+    transposed = w.is_nonzero(tb)
     shared = b.icmp_signed(">", m, _I64(SHARED_TILES * ROWS))
-    row_right = b.select(b.or_(transposed, shared), row_panel, row_b)
-    one = ir.Constant(w.element, 1.0)
+    packed = b.or_(transposed, shared)
+    row_right = b.select(packed, row_panel, row_b)
 
-    def depths(k0, _):
+    def depths(k0):
         depth = w.minimum(_I64(DEPTH), b.sub(k, k0))
-        beta_now = b.select(b.icmp_signed("==", k0, _I64(0)), beta, one)
+        beta_now = b.select(w.is_nonzero(k0), ir.Constant(w.element, 1.0), beta)
+        both = [depth, alpha, beta_now]
 
-        def heights(i0, _):
+        def heights(i0):
             height = w.minimum(_I64(HEIGHT), b.sub(m, i0))
             tiles = b.sdiv(height, _I64(ROWS))
             full = b.mul(tiles, _I64(ROWS))
             rest = b.sub(height, full)
+            left = w.at(a, b.add(b.mul(i0, row_a), b.mul(k0, column_a)))
 
-            def widths(j0, _):
+            def widths(j0):
                 cols = w.minimum(width, b.sub(n, j0))
-                along, across = b.select(transposed, j0, k0), b.select(transposed, k0, j0)
-                source = w.at(right, b.add(b.mul(along, row_b), b.mul(across, size)))
-                block = b.select(b.or_(transposed, shared), panel, source)
-                with b.if_else(transposed) as (columns, rows):
-                    with columns:
-                        b.call(_pack_columns(module, real), [panel, source, row_b, cols, depth])
-                    with rows, b.if_then(shared):
-                        b.call(_pack_rows(module, real), [panel, source, row_b, cols, depth])
+                i_b, j_b = b.select(transposed, j0, k0), b.select(transposed, k0, j0)
+                source = w.at(right, b.add(b.mul(i_b, row_b), b.mul(j_b, size)))
+                with b.if_else(transposed) as (lies_by_columns, lies_by_rows):
+                    with lies_by_columns:
+                        w.call(_transpose, panel, row_panel, source, row_b, cols, depth)
+                    with lies_by_rows, b.if_then(shared):
+                        w.call(_copy, panel, row_panel, source, row_b, cols, depth)
+                source = b.select(packed, panel, source)
                 kernel = kernels[0]
-                for v in range(1, VECTORS):
-                    wider = b.icmp_signed(">", cols, _I64(v * w.lanes))
-                    kernel = b.select(wider, kernels[v], kernel)
-                left = w.at(a, b.add(b.mul(i0, row_a), b.mul(k0, column_a)))
+                for wide in range(1, VECTORS):
+                    kernel = b.select(w.less(_I64(wide * w.lanes), cols), kernels[wide], kernel)
                 out = w.at(c, b.add(b.mul(i0, row_c), b.mul(j0, size)))
-                same = [cols, depth, alpha, beta_now]
-                with b.if_then(b.icmp_signed(">", tiles, _I64(0))):
-                    strided = [left, row_a, column_a, block, row_right, out, row_c]
-                    b.call(kernel, [*strided, _I64(ROWS), tiles, *same])
-                with b.if_then(b.icmp_signed(">", rest, _I64(0))):
-                    left, out = w.at(left, b.mul(full, row_a)), w.at(out, b.mul(full, row_c))
-                    strided = [left, row_a, column_a, block, row_right, out, row_c]
-                    b.call(kernel, [*strided, rest, _I64(1), *same])
-                return []
+                with b.if_then(w.is_nonzero(tiles)):
+                    strided = [left, row_a, column_a, source, row_right, out, row_c]
+                    w.call(kernel, *strided, _I64(ROWS), tiles, cols, *both)
+                with b.if_then(w.is_nonzero(rest)):
+                    under, out = w.at(left, b.mul(full, row_a)), w.at(out, b.mul(full, row_c))
+                    strided = [under, row_a, column_a, source, row_right, out, row_c]
+                    w.call(kernel, *strided, rest, _I64(1), cols, *both)
 
-            w.loop(_I64(0), n, width, [], widths)
-            return []
+            w.loop(_I64(0), n, width, widths)
 
-        w.loop(_I64(0), m, _I64(HEIGHT), [], heights)
-        return []
+        w.loop(_I64(0), m, _I64(HEIGHT), heights)
 
-    w.loop(_I64(0), k, _I64(DEPTH), [], depths)
-    b.ret_void()
-    return w.function
+    w.loop(_I64(0), k, _I64(DEPTH), depths)
 
 
-def _scale(module, real):
-    """C = beta C: (c, row stride, m, n, beta); m, n >= 1."""
-    name = f"symnet_gemm_{real}_scale"
-    if name in module.globals:
-        return module.globals[name]
-    w = _Writer(module, name, real, "piiir")
+@_routine("piiir")
+def _scale(w, c, row_c, m, n, beta):
+    """C = beta C, zero for beta = 0 whatever C holds; m, n >= 1."""
     b = w.b
-    c, row_c, m, n, beta = w.function.args
-    betas = w.splat(beta)
-    reads = w.splat(b.fcmp_unordered("!=", beta, ir.Constant(w.element, 0.0)))
+    betas, reads = w.splat(beta), w.splat(w.is_nonzero(beta))
 
-    def rows(_, places):
-        def columns(j, _):
-            place = w.at(places[0], b.mul(j, _I64(w.size)))
+    def one_row(_, row):
+        def one_vector(j):
+            place = w.at(row, b.mul(j, _I64(w.size)))
             mask = w.first(b.sub(n, j))
             old = w.masked_load(place, b.and_(mask, reads))
             w.masked_store(b.fmul(betas, old), place, mask)
-            return []
 
-        w.loop(_I64(0), n, _I64(w.lanes), [], columns)
-        return [w.at(places[0], row_c)]
+        w.loop(_I64(0), n, _I64(w.lanes), one_vector)
+        return [w.at(row, row_c)]
 
-    w.loop(_I64(0), m, _I64(1), [c], rows)
-    b.ret_void()
-    return w.function
+    w.loop(_I64(0), m, _I64(1), one_row, [c])
 
 
-def _step(module, real):
-    """The step itself: (args, lo, hi)."""
-    name = f"symnet_gemm_{real}_step"
-    if name in module.globals:
-        return module.globals[name]
-    w = _Writer(module, name, real, "pii")
-    b, size = w.b, _I64(w.size)
-    args, lo, hi = w.function.args
+@_routine("pii")
+def _step(w, args, lo, hi):
+    """The step: read the argument block, cut out lo..hi, loop over the matrices of the batch."""
+    b, size, zero, one = w.b, _I64(w.size), _I64(0), _I64(1)
     word = lambda index: b.load(w.at(args, _I64(8 * index)), align=8, typ=_I64)
-    flag = lambda index: b.icmp_signed("!=", word(index), _I64(0))
-    zero = _I64(0)
 
     unit = b.alloca(w.element)
-    b.store(ir.Constant(w.element, 1.0), unit)
-    scalar = b.select(flag(ALPHA), b.inttoptr(word(ALPHA), _PTR), unit)
-    scalar = w.to_double(b.load(scalar, align=w.size, typ=w.element))
+    w.store(ir.Constant(w.element, 1.0), unit)
+    scalar = b.select(w.is_nonzero(word(ALPHA)), b.inttoptr(word(ALPHA), _PTR), unit)
+    scalar = w.to_double(w.load(scalar, w.element))
     alpha = w.from_double(b.fmul(scalar, b.bitcast(word(ALPHA_CONST), ir.DoubleType())))
     beta = w.from_double(b.bitcast(word(BETA), ir.DoubleType()))
 
-    ta, tb = flag(TA), flag(TB)
+    ta, tb = w.is_nonzero(word(TA)), w.is_nonzero(word(TB))
     lda, ldb, ldc = word(LDA), word(LDB), word(LDC)
     row_a, row_b, row_c = (b.mul(ld, size) for ld in (lda, ldb, ldc))
     down_a, along_a = b.select(ta, size, row_a), b.select(ta, row_a, size)
-    down_b = b.select(tb, row_b, size)
-    cut = [
+    across_b = b.select(tb, row_b, size)
+
+    by_rows, by_columns, by_matrices = (
         b.icmp_signed("==", word(AXIS), _I64(axis)) for axis in (BY_ROWS, BY_COLUMNS, BY_MATRICES)
-    ]
-    length = b.sub(hi, lo)
-    m, n = b.select(cut[0], length, word(M)), b.select(cut[1], length, word(N))
-    first, last = b.select(cut[2], lo, zero), b.select(cut[2], hi, word(BATCH))
-    row, column = b.select(cut[0], lo, zero), b.select(cut[1], lo, zero)
-    a0 = w.at(b.inttoptr(word(A), _PTR), b.mul(row, down_a))
-    b0 = w.at(b.inttoptr(word(B), _PTR), b.mul(column, down_b))
-    c0 = w.at(b.inttoptr(word(C), _PTR), b.add(b.mul(row, row_c), b.mul(column, size)))
+    )
+    m = b.select(by_rows, b.sub(hi, lo), word(M))
+    n = b.select(by_columns, b.sub(hi, lo), word(N))
+    first, last = b.select(by_matrices, lo, zero), b.select(by_matrices, hi, word(BATCH))
+    i, j = b.select(by_rows, lo, zero), b.select(by_columns, lo, zero)
+    a0 = w.at(b.inttoptr(word(A), _PTR), b.mul(i, down_a))
+    b0 = w.at(b.inttoptr(word(B), _PTR), b.mul(j, across_b))
+    c0 = w.at(b.inttoptr(word(C), _PTR), b.add(b.mul(i, row_c), b.mul(j, size)))
     strides = [b.mul(word(stride), size) for stride in (STRIDE_A, STRIDE_B, STRIDE_C)]
-    k = b.select(b.fcmp_ordered("==", alpha, ir.Constant(w.element, 0.0)), zero, word(K))
-    own, blas = flag(OWN), word(BLAS)
+    k = b.select(w.is_nonzero(alpha), word(K), zero)
+    own, blas = w.is_nonzero(word(OWN)), word(BLAS)
 
-    def matrices(index, _):
-        at_a, at_b, at_c = (w.at(p, b.mul(index, s)) for p, s in zip((a0, b0, c0), strides))
-        with b.if_else(b.icmp_signed("<=", k, zero)) as (scaled, multiplied):
-            with scaled:
-                b.call(_scale(module, real), [at_c, row_c, m, n, beta])
-            with multiplied, b.if_else(own) as (ours, theirs):
-                with ours:
-                    left = [at_a, down_a, along_a]
-                    right = [at_b, row_b, b.zext(tb, _I64)]
-                    both = [*left, *right, at_c, row_c, m, n, k, alpha, beta]
-                    b.call(_product(module, real), both)
-                with theirs:
-                    call_cblas(at_a, at_b, at_c)
-        return []
-
-    def call_cblas(at_a, at_b, at_c):
-        wide = lambda ld, cols: b.select(b.icmp_signed(">", ld, cols), ld, cols)
+    def call_blas(a, b_, c):
+        # a contiguous vector is a row and a column: the transposition that BLAS does best
+        alone = lambda count, ld: b.and_(b.icmp_signed("==", count, one), ld)
+        packed_a, packed_b = b.icmp_signed("==", lda, one), b.icmp_signed("==", ldb, one)
+        row = b.or_(alone(m, b.and_(ta, packed_a)), alone(k, b.and_(b.not_(ta), packed_a)))
+        ta_, lda_ = b.xor(ta, row), b.select(row, one, lda)
+        column = b.or_(alone(n, b.and_(b.not_(tb), packed_b)), alone(k, b.and_(tb, packed_b)))
+        tb_, ldb_ = b.xor(tb, column), b.select(column, one, ldb)
         transpose = lambda flag: b.select(flag, _I32(112), _I32(111))
-        sizes = [m, n, k, wide(lda, b.select(ta, m, k)), wide(ldb, b.select(tb, k, n))]
-        m_, n_, k_, lda_, ldb_ = (b.trunc(value, _I32) for value in sizes)
-        ldc_ = b.trunc(wide(ldc, n), _I32)
+        lda_ = w.maximum(lda_, b.select(ta_, m, k))
+        ldb_ = w.maximum(ldb_, b.select(tb_, k, n))
+        short = lambda value: b.trunc(value, _I32)
         values = [
-            _I32(101), transpose(ta), transpose(tb), m_, n_, k_,
-            alpha, at_a, lda_, at_b, ldb_, beta, at_c, ldc_,
+            _I32(101), transpose(ta_), transpose(tb_), short(m), short(n), short(k),
+            alpha, a, short(lda_), b_, short(ldb_), beta, c, short(w.maximum(ldc, n)),
         ]  # fmt: skip
         signature = ir.FunctionType(ir.VoidType(), [value.type for value in values])
         b.call(b.inttoptr(blas, signature.as_pointer()), values)
 
-    some = b.and_(b.icmp_signed(">", m, zero), b.icmp_signed(">", n, zero))
-    with b.if_then(b.and_(some, b.icmp_signed("<", first, last))):
-        w.loop(first, last, _I64(1), [], matrices)
-    b.ret_void()
-    return w.function
+    def one_matrix(index):
+        a, b_, c = (w.at(p, b.mul(index, stride)) for p, stride in zip((a0, b0, c0), strides))
+        with b.if_else(w.less(zero, k)) as (multiplied, scaled):
+            with multiplied, b.if_else(own) as (ours, theirs):
+                with ours:
+                    left, right = [a, down_a, along_a], [b_, row_b, b.zext(tb, _I64)]
+                    w.call(_product, *left, *right, c, row_c, m, n, k, alpha, beta)
+                with theirs:
+                    call_blas(a, b_, c)
+            with scaled:
+                w.call(_scale, c, row_c, m, n, beta)
+
+    some = b.and_(b.and_(w.less(zero, m), w.less(zero, n)), w.less(first, last))
+    with b.if_then(some):
+        w.loop(first, last, one, one_matrix)
 
 
 def _entry(real):
