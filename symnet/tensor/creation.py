@@ -1,0 +1,139 @@
+"""Inputs and constants.
+
+`T.matrix("x")` and its siblings make an input of floatX, or of `dtype`. With a dtype letter in
+front (b int8, w int16, i int32, l int64, f float32, d float64) they are types: `T.lvector("y")`.
+The plural ones make several: `x, y = T.matrices("x", "y")`, `T.matrices("xy")`, `T.matrices(2)`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from symnet.config import config
+from symnet.errors import ShapeError, TypeMismatchError
+from symnet.graph.types import TensorType
+from symnet.graph.variables import Variable
+from symnet.ops.conversion import as_variable
+from symnet.tensor.variable import TensorConstant, TensorVariable
+
+Flags = tuple[int | None, ...]
+
+
+def _input(default: Flags, name: str | None, dtype: Any, shape: Any) -> TensorVariable:
+    sizes = default if shape is None else tuple(shape)
+    if len(sizes) != len(default):
+        raise ShapeError(f"shape={sizes} has {len(sizes)} entries; {len(default)} are wanted")
+    made: TensorVariable = TensorType(config.floatX if dtype is None else dtype, sizes)(name)
+    return made
+
+
+def scalar(name: str | None = None, dtype: Any = None) -> TensorVariable:
+    """An input without dimensions. `dtype` defaults to floatX."""
+    return _input((), name, dtype, None)
+
+
+def vector(name: str | None = None, dtype: Any = None, shape: Any = None) -> TensorVariable:
+    """An input with one dimension. `shape` may give its size: `shape=(10,)`."""
+    return _input((None,), name, dtype, shape)
+
+
+def matrix(name: str | None = None, dtype: Any = None, shape: Any = None) -> TensorVariable:
+    """An input with two dimensions. `shape` may give sizes known now: `shape=(None, 784)`."""
+    return _input((None, None), name, dtype, shape)
+
+
+def row(name: str | None = None, dtype: Any = None) -> TensorVariable:
+    """An input with two dimensions, of which the first has size 1 and broadcasts."""
+    return _input((1, None), name, dtype, None)
+
+
+def col(name: str | None = None, dtype: Any = None) -> TensorVariable:
+    """An input with two dimensions, of which the second has size 1 and broadcasts."""
+    return _input((None, 1), name, dtype, None)
+
+
+def tensor3(name: str | None = None, dtype: Any = None, shape: Any = None) -> TensorVariable:
+    """An input with three dimensions; `shape` as in `matrix`."""
+    return _input((None,) * 3, name, dtype, shape)
+
+
+def tensor4(name: str | None = None, dtype: Any = None, shape: Any = None) -> TensorVariable:
+    """An input with four dimensions; `shape` as in `matrix`."""
+    return _input((None,) * 4, name, dtype, shape)
+
+
+def tensor5(name: str | None = None, dtype: Any = None, shape: Any = None) -> TensorVariable:
+    """An input with five dimensions; `shape` as in `matrix`."""
+    return _input((None,) * 5, name, dtype, shape)
+
+
+def tensor(
+    dtype: Any,
+    shape: Sequence[int | bool | None] | None = None,
+    name: str | None = None,
+    broadcastable: Sequence[bool] | None = None,
+) -> TensorVariable:
+    """An input of any dtype and number of dimensions.
+
+    `shape` has a size or None per dimension; flags as Theano's `broadcastable` do as well (True
+    means size 1). Errors: TypeMismatchError, ShapeError.
+    """
+    if (shape is None) == (broadcastable is None):
+        raise TypeMismatchError("T.tensor takes a dtype and either shape or broadcastable")
+    made: TensorVariable = TensorType(dtype, shape if shape is not None else broadcastable)(name)  # type: ignore[arg-type]
+    return made
+
+
+def _several(make: Callable[..., TensorVariable]) -> Callable[..., list[TensorVariable]]:
+    def several(*names: Any, dtype: Any = None) -> list[TensorVariable]:
+        if len(names) == 1 and isinstance(names[0], int):
+            return [make(dtype=dtype) for _ in range(names[0])]
+        if len(names) == 1:
+            names = tuple(names[0])  # the letters of a string, or a sequence of names
+        return [make(name, dtype=dtype) for name in names]
+
+    several.__name__ = several.__qualname__ = f"several {make.__name__}"
+    several.__doc__ = (
+        f"Several inputs as `{make.__name__}` makes them: names, one string of letters, or a count."
+    )
+    return several
+
+
+scalars = _several(scalar)
+vectors = _several(vector)
+matrices = _several(matrix)
+rows = _several(row)
+cols = _several(col)
+tensor3s = _several(tensor3)
+tensor4s = _several(tensor4)
+tensor5s = _several(tensor5)
+
+LETTERS = {
+    "b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64",
+}  # fmt: skip
+_FLAGS: dict[str, Flags] = {
+    "scalar": (),
+    "vector": (None,),
+    "matrix": (None, None),
+    "row": (1, None),
+    "col": (None, 1),
+    "tensor3": (None,) * 3,
+    "tensor4": (None,) * 4,
+    "tensor5": (None,) * 5,
+}
+# bscalar, fmatrix ...: types, which make a variable when they are called with a name
+TYPES: dict[str, TensorType] = {
+    letter + kind: TensorType(dtype, flags)
+    for letter, dtype in LETTERS.items()
+    for kind, flags in _FLAGS.items()
+}
+
+
+def constant(value: Any, name: str | None = None, dtype: Any = None) -> TensorConstant:
+    """A fixed array. Python floats and lists of them become floatX, integers int64.
+
+    Errors: TypeMismatchError if it is not numeric.
+    """
+    if isinstance(value, Variable):
+        raise TypeMismatchError(f"{value} is symbolic already")
+    made: Any = as_variable(value, None if dtype is None else TensorType(dtype).dtype, name)
+    return made  # type: ignore[no-any-return]
