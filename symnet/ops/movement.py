@@ -86,7 +86,7 @@ class Reshape(Op):
     ndim: int
 
     def output_types(self, x: Variable, *sizes: Variable) -> list[TensorType]:  # type: ignore[override]
-        _check_sizes(self, x, sizes)
+        check_sizes(self, sizes)
         known = [static_value(s) for s in sizes]
         wanted = f"{x} ({x.type}) cannot be reshaped to ({', '.join(map(str, sizes))})"
         if known.count(-1) > 1 or any(s is not None and s < -1 for s in known):
@@ -99,7 +99,7 @@ class Reshape(Op):
         self, node: Apply, shapes: Sequence[tuple[Size, ...]], context: ShapeContext
     ) -> list[tuple[Size, ...]]:
         total = dims.product(shapes[0])
-        sizes = [_size_value(s, context, "a size of reshape", free=True) for s in node.inputs[1:]]
+        sizes = [size_value(s, context, "a size of reshape", free=True) for s in node.inputs[1:]]
         given = dims.product(s for s in sizes if s != -1)
         if -1 in sizes:
             why = "reshape cannot tell -1 where the other sizes multiply to 0"
@@ -136,7 +136,7 @@ class BroadcastTo(Op):
     ndim: int
 
     def output_types(self, x: Variable, *sizes: Variable) -> list[TensorType]:  # type: ignore[override]
-        _check_sizes(self, x, sizes)
+        check_sizes(self, sizes)
         if x.type.ndim != self.ndim:
             raise TypeMismatchError(f"{self}: {x} ({x.type}) must have {self.ndim} dimensions")
         result: list[int | None] = []
@@ -155,7 +155,7 @@ class BroadcastTo(Op):
         x, *sizes = node.inputs
         result = []
         for axis, (before, variable) in enumerate(zip(shapes[0], sizes)):
-            size = _size_value(variable, context, "a size of broadcast_to")
+            size = size_value(variable, context, "a size of broadcast_to")
             if x.type.shape[axis] != 1:
                 context.require(before, size, f"size of dimension {axis}, which does not broadcast")
             result.append(size)
@@ -179,13 +179,14 @@ class BroadcastTo(Op):
         return f"broadcast_to{{{self.ndim}}}"
 
 
-def _check_sizes(op: Any, x: Variable, sizes: Sequence[Variable]) -> None:
+def check_sizes(op: Any, sizes: Sequence[Variable]) -> None:
+    """Sizes of an op of `op.ndim` dimensions are that many 0-d int64. Errors: TypeMismatchError."""
     if len(sizes) != op.ndim or any(s.type.ndim or s.type.dtype != "int64" for s in sizes):
         described = ", ".join(f"{s}: {s.type}" for s in sizes)
-        raise TypeMismatchError(f"{op} of {x} takes {op.ndim} int64 scalars, not ({described})")
+        raise TypeMismatchError(f"{op} takes {op.ndim} int64 scalars, not ({described})")
 
 
-def _size_value(size: Variable, context: ShapeContext, what: str, free: bool = False) -> Size:
+def size_value(size: Variable, context: ShapeContext, what: str, free: bool = False) -> Size:
     """The value of a size that must not be negative, but for the constant -1 where `free`."""
     known = static_value(size)
     if known is not None and (known >= 0 or free):
