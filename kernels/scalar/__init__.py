@@ -12,9 +12,13 @@ from symnet.kernels.scalar import (  # noqa: F401  (each fills the table)
     comparison,
     draws,
     exponential,
+    hyperbolic,
+    inverse_trigonometric,
     logarithm,
     philox,
+    power,
     rounding,
+    special,
     trigonometric,
 )
 from symnet.kernels.scalar.registry import FUNCTIONS, ScalarFunction

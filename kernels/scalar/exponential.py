@@ -21,7 +21,9 @@ class Format:
     ln2_lo: float
     lowest: float  # below it exp is 0 ...
     highest: float  # ... above it inf
-    exp: tuple[float, ...]  # (exp(r) - 1 - r) / r**2
+    exp: tuple[float, ...]  # (e**r - 1 - r) / r**2 for |r| <= ln(2)/2
+    exp2: tuple[float, ...]  # (2**r - 1 - r ln 2) / r**2 for |r| <= 1/2
+    ln2: tuple[float, float]  # ln 2 and what that misses
 
     @property
     def magic(self) -> float:
@@ -42,6 +44,10 @@ FORMATS = {
         # relative error 2^-30.9, in expm1
         (0.5, 0.1666666567325592, 0.04166647046804428, 0.008333560079336166,
          0.0013934570597484708, 0.00019750639330595732),
+        # relative error 2^-32.7
+        (0.24022650718688965, 0.055504098534584045, 0.009618077427148819,
+         0.0013334632385522127, 0.00015456353139597923, 1.5004040506028105e-05),
+        (0.6931471824645996, -1.904654299957768e-09),
     ),
     "float64": Format(
         52, 1023, 0.6931471805598903, 5.497923018708371e-14, -746.0, 709.9,
@@ -50,6 +56,12 @@ FORMATS = {
          0.001388888888893202, 0.00019841269887702808, 2.4801587221646233e-05,
          2.7557242245805406e-06, 2.7557365174251997e-07, 2.5109833800606692e-08,
          2.0886249642766403e-09),
+        # relative error 2^-63.1
+        (0.24022650695910072, 0.05550410866482164, 0.009618129107628009,
+         0.0013333558146401533, 0.00015403530394168775, 1.525273384725099e-05,
+         1.3215486202845768e-06, 1.0178054511260273e-07, 7.0551093406538255e-09,
+         4.456222636111578e-10, 2.545053497028456e-11),
+        (0.6931471805599453, 2.3190468138462996e-17),
     ),
 }  # fmt: skip
 
@@ -102,6 +114,25 @@ def exp(x: Value) -> Value:
     f = FORMATS[x.dtype]
     r, biased = reduce(clamp(x, f.lowest, f.highest), 2 * f.bias)
     return scale_twice(exp_less_one(r) + 1.0, biased)
+
+
+@define()
+def exp2(x: Value) -> Value:
+    """2**x, exact at integers."""
+    f = FORMATS[x.dtype]
+    top = f.bias + 1.0
+    x = clamp(x, -f.bias - f.mantissa - 2.0, top)
+    shifted = x + (f.magic + 2 * f.bias)
+    r = x - (shifted - (f.magic + 2 * f.bias))
+    tail = muladd(polynomial(r, f.exp2), r * r, r * f.ln2[1])
+    return scale_twice(muladd(r, f.ln2[0], tail) + 1.0, shifted.bits())
+
+
+def exp_of_sum(high: Value, low: Value) -> Value:
+    """e**(high + low) for |low| far below 1."""
+    f = FORMATS[high.dtype]
+    r, biased = reduce(clamp(high, f.lowest, f.highest), 2 * f.bias)
+    return scale_twice(exp_less_one(r + low) + 1.0, biased)
 
 
 @define()
