@@ -1,0 +1,142 @@
+"""What is measured. Every case is a `Case` record; its family module has data and true values.
+
+A case of kind "loop" runs in workers that stay alive: a peer's program for the family is set up,
+checked against the reference, and timed in interleaved rounds. Kind "fresh" starts a new worker
+for every measurement (compile times). Kind "startup" measures whole processes.
+"""
+
+import importlib
+from dataclasses import dataclass, field
+from types import ModuleType
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of running a case: parameters that differ, and environment of the process."""
+
+    parameters: dict = field(default_factory=dict)
+    env: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case: `family` names the module here, and the programs of the peers that run it.
+
+    `tolerance` bounds the relative error of the checked values. `alternating` and `threads` are
+    wrappers around the family's program (`manners.py`).
+    """
+
+    name: str
+    title: str
+    family: str
+    peers: tuple[str, ...]
+    parameters: dict = field(default_factory=dict)
+    variants: dict[str, Variant] = field(default_factory=lambda: {"": Variant()})
+    tolerance: float = 1e-4
+    kind: str = "loop"
+    rounds: int | None = None  # at most so many
+
+    @property
+    def module(self) -> ModuleType:
+        return importlib.import_module(f".{self.family}", __name__)
+
+
+_ALL = ("numpy-gemm", "numpy", "symnet", "torch", "torch-compiled", "jax", "pytensor")
+_TIMEOUT = {"OPENBLAS_THREAD_TIMEOUT": "4"}
+
+
+def _layers(n: int) -> Variant:
+    return Variant({"layers": n})
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case(
+            "mlp-128",
+            "SGD step of the MLP 784-1000-10, batch 128",
+            "mlp",
+            _ALL,
+            {"batch": 128, "hidden": 1000, "examples": 60000},
+        ),
+        Case(
+            "mlp-16",
+            "SGD step of the MLP 784-100-10, batch 16",
+            "mlp",
+            _ALL,
+            {"batch": 16, "hidden": 100, "examples": 60000},
+        ),
+        Case(
+            "chain",
+            "(tanh(x*z + 0.5) * exp(-x*x) + log1p(z)).sum() over 4M floats",
+            "chain",
+            _ALL[1:],
+            {"size": 1 << 22},
+            tolerance=1e-3,  # a running float32 sum errs by 1.5e-4; the table shows the errors
+        ),
+        Case("call", "x + 1 on four floats: the cost of a call", "call", _ALL[1:]),
+        Case(
+            "new-batch",
+            "first call with a new batch size, less a call with a known one (MLP 784-100-10)",
+            "new_batch",
+            ("symnet", "jax"),
+            {"hidden": 100},
+        ),
+        Case(
+            "import",
+            "`import`, in a new process, NumPy's included",
+            "startup",
+            ("numpy", "symnet", "torch", "jax", "pytensor"),
+            {"script": "import"},
+            kind="startup",
+        ),
+        Case(
+            "start",
+            "process start to the first cost of the MLP 784-1000-10, less `import numpy`",
+            "startup",
+            ("symnet", "torch", "jax"),
+            {"script": "mlp"},
+            {"cold": Variant({"cold": True}), "warm": Variant({"cold": False})},
+            kind="startup",
+        ),
+        Case(
+            "manners",
+            "SGD step of mlp-128, alternating with a threaded NumPy gemm",
+            "mlp",
+            ("symnet", "torch", "jax"),
+            {"batch": 128, "hidden": 1000, "examples": 6000},
+            {
+                "alone": Variant(),
+                "alternating": Variant({"wrapper": "alternating"}),
+                "alternating, timeout": Variant({"wrapper": "alternating"}, _TIMEOUT),
+                "alone, timeout": Variant({}, _TIMEOUT),
+            },
+        ),
+        *(
+            Case(
+                f"threads-{batch}",
+                f"four functions (MLP 784-{hidden}-10, batch {batch}), called in turn by one "
+                "Python thread or by four at once",
+                "mlp",
+                ("symnet", "torch", "jax"),
+                {"batch": batch, "hidden": hidden, "examples": 6000},
+                {
+                    "one": Variant({"wrapper": "threads", "threads": 1}),
+                    "four": Variant({"wrapper": "threads", "threads": 4}),
+                },
+            )
+            for batch, hidden in ((128, 1000), (16, 100))
+        ),
+        Case(
+            "compile",
+            "build, differentiate, compile and call an MLP of n layers, nothing cached",
+            "layers",
+            ("symnet",),
+            {"batch": 16, "width": 32},
+            {f"{n} layers": _layers(n) for n in (10, 30, 100, 300, 1000)},
+            tolerance=1e-3,
+            kind="fresh",
+            rounds=3,
+        ),
+    )
+}

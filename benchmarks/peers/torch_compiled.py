@@ -1,0 +1,43 @@
+"""PyTorch through `torch.compile`: forward, backward and update in one compiled function.
+
+Compiling the cost alone and updating eagerly, or with a second compiled function, was slower.
+"""
+
+import os
+import shutil
+
+import torch
+
+from . import Unavailable, torch_eager
+
+if not any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++")):
+    raise Unavailable("torch.compile needs a C++ compiler and there is none on the PATH")
+
+
+class Mlp(torch_eager.Mlp):
+    def __init__(self, **parameters: int):
+        super().__init__(**parameters)
+        self.parameters = [p.detach() for p in self.parameters]
+        self.whole = torch.compile(self._whole)
+
+    @staticmethod
+    def _whole(parameters: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        gradients, cost = torch.func.grad_and_value(torch_eager.cost)(parameters, x, y)
+        for p, g in zip(parameters, gradients):
+            p.sub_(g, alpha=torch_eager.mlp.RATE)
+        return cost
+
+    def step(self) -> torch.Tensor:
+        with torch.no_grad():
+            return self.whole(self.parameters, *self.minibatch())
+
+
+class Chain(torch_eager.Chain):
+    value = staticmethod(torch.compile(torch_eager.Chain.value))
+
+
+class Call(torch_eager.Call):
+    f = staticmethod(torch.compile(torch_eager.Call.f))
+
+
+PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call}

@@ -1,0 +1,86 @@
+"""PyTorch, eager: autograd and the update in place under `no_grad`."""
+
+import os
+
+import torch
+import torch.nn.functional as F
+
+from ..cases import call, chain, mlp
+
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+def cost(parameters: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    w1, b1, w2, b2 = parameters
+    return F.cross_entropy(torch.addmm(b2, torch.relu(torch.addmm(b1, x, w1)), w2), y)
+
+
+class Mlp:
+    against = "trajectory"
+
+    def __init__(self, batch: int, hidden: int, examples: int, **_: object):
+        d = mlp.data(hidden, examples)
+        self.x, self.y = torch.from_numpy(d.x), torch.from_numpy(d.y)
+        self.parameters = [torch.from_numpy(v).requires_grad_() for v in d[2:]]
+        self.batch, self.batches, self.next = batch, examples // batch, 0
+
+    def minibatch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        k, b = self.next, self.batch
+        self.next = (k + 1) % self.batches
+        return self.x[k * b : (k + 1) * b], self.y[k * b : (k + 1) * b]
+
+    def step(self) -> torch.Tensor:
+        value = cost(self.parameters, *self.minibatch())
+        value.backward()
+        with torch.no_grad():
+            for p in self.parameters:
+                p.sub_(p.grad, alpha=mlp.RATE)
+                p.grad = None
+        return value.detach()
+
+    def check(self) -> list[float]:
+        return [float(self.step()) for _ in range(mlp.STEPS)]
+
+    def run(self, iterations: int) -> None:
+        for _ in range(iterations):
+            self.step()
+
+
+class Chain:
+    against = "total"
+
+    def __init__(self, size: int, **_: object):
+        self.x, self.z = (torch.from_numpy(v) for v in chain.data(size))
+
+    @staticmethod
+    def value(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return (torch.tanh(x * z + 0.5) * torch.exp(-x * x) + torch.log1p(z)).sum()
+
+    def check(self) -> list[float]:
+        return [float(self.value(self.x, self.z))]
+
+    def run(self, iterations: int) -> None:
+        for _ in range(iterations):
+            self.value(self.x, self.z)
+
+
+class Call:
+    against = "values"
+
+    def __init__(self, **_: object):
+        self.x = torch.from_numpy(call.data())
+
+    @staticmethod
+    def f(x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+    def check(self) -> list[float]:
+        return self.f(self.x).tolist()
+
+    def run(self, iterations: int) -> None:
+        f, x = self.f, self.x
+        for _ in range(iterations):
+            f(x)
+
+
+PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call}

@@ -1,0 +1,269 @@
+"""Runs cases: one process per peer and variant, checked first, then timed in interleaved rounds."""
+
+import itertools
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from . import machine
+from .cases import Case, Variant, startup
+from .peers import PEERS, Peer
+from .process import Worker, WorkerError, environment, interpreter
+
+PAUSE = 0.1  # seconds between two turns: the spinning workers of the last peer's pool fall asleep
+QUIET = 0.3  # cores that other programs may use without disturbing
+
+
+@dataclass
+class Entry:
+    """What became of one peer in one variant of a case. Times are seconds per iteration.
+
+    `status` is "ok", "unavailable", "wrong" (values differ from the reference: not timed) or
+    "failed"; `reason` explains the last three. `error` is the largest relative error of the
+    checked values, `busy` how many cores other programs used just before each round.
+    """
+
+    case: str
+    peer: str
+    variant: str = ""
+    status: str = "ok"
+    reason: str = ""
+    error: float | None = None
+    iterations: int = 0
+    rounds: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    blas: list[str] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rounds) if self.rounds else math.nan
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """First and third quartile of the rounds."""
+        if len(self.rounds) < 2:
+            return self.median, self.median
+        quarters = statistics.quantiles(self.rounds, n=4, method="inclusive")
+        return quarters[0], quarters[2]
+
+    def record(self) -> dict:
+        """For the JSON report."""
+        low, high = self.spread
+        return asdict(self) | {"median": self.median, "quartiles": [low, high]}
+
+
+@dataclass
+class Options:
+    """How to run. `seconds` is the length of one turn of one peer; `patience` the seconds in all
+    that may be spent on waiting for other programs to finish."""
+
+    rounds: int = 7
+    threads: int = 2
+    seconds: float = 0.25
+    keep_env: bool = False
+    patience: float = 0.0
+    peers: tuple[str, ...] = tuple(PEERS)
+    quiet: bool = False
+
+
+class Runner:
+    """Runs cases one after the other; `run` returns the entries of one."""
+
+    def __init__(self, options: Options, scratch: Path):
+        self.options, self.scratch = options, scratch
+        self.references: dict[tuple, list[float]] = {}
+        self.folders = itertools.count()
+        self.patience = options.patience
+
+    def run(self, case: Case) -> list[Entry]:
+        """Measure every peer (that is wanted and takes part) in every variant of a case."""
+        entries = [
+            Entry(case.name, peer, variant)
+            for peer in case.peers
+            if peer in self.options.peers
+            for variant in case.variants
+        ]
+        measure = {"loop": self._loop, "fresh": self._fresh, "startup": self._startup}[case.kind]
+        measure(case, entries)
+        return entries
+
+    def _rounds(self, case: Case) -> range:
+        return range(min(self.options.rounds, case.rounds or self.options.rounds))
+
+    def _environment(self, peer: Peer, variant: Variant, *, empty: bool = False) -> dict[str, str]:
+        """Environment of a peer; `empty` gives it caches that nobody has used."""
+        scratch = self.scratch / f"empty{next(self.folders)}" if empty else self.scratch
+        return environment(
+            peer,
+            threads=self.options.threads,
+            scratch=scratch,
+            keep=self.options.keep_env,
+            extra=variant.env,
+        )
+
+    def _loop(self, case: Case, entries: list[Entry]) -> None:
+        workers: list[tuple[Entry, Worker]] = []
+        try:
+            for entry in entries:
+                self._say(f"{_label(entry)}: set up")
+                peer, variant = PEERS[entry.peer], case.variants[entry.variant]
+                env = self._environment(peer, variant)
+                worker = Worker(peer, env, self.options.threads)
+                workers.append((entry, worker))
+                with _recorded(entry):
+                    self._prepare(case, entry, worker)
+            for k in self._rounds(case):
+                self._say(f"{case.name}: round {k + 1}")
+                for entry, worker in _rotated(workers, k):
+                    if entry.status == "ok":
+                        self._settle(entry)
+                        with _recorded(entry):
+                            answer = worker.ask("time", iterations=entry.iterations)
+                            entry.rounds.append(answer["seconds"] / entry.iterations)
+        finally:
+            for _, worker in workers:
+                worker.close()
+
+    def _prepare(self, case: Case, entry: Entry, worker: Worker) -> None:
+        """Set up, compare with the reference, and find how many iterations make a turn."""
+        limit = self._set_up(case, entry, worker)
+        if entry.status != "ok":
+            return
+        self._check(case, entry, worker.ask("check"))
+        if entry.status != "ok":
+            return
+        if limit:
+            entry.iterations = limit
+            return
+        count, seconds = 1, worker.ask("time", iterations=1)["seconds"]
+        while seconds < self.options.seconds / 3 and count < 10**7:
+            count *= 4 if seconds < self.options.seconds / 16 else 2
+            seconds = worker.ask("time", iterations=count)["seconds"]
+        entry.iterations = max(1, round(count * self.options.seconds / max(seconds, 1e-9)))
+
+    def _set_up(self, case: Case, entry: Entry, worker: Worker) -> int | None:
+        """Build the program; returns the most iterations a turn may have, None for any."""
+        parameters = case.parameters | case.variants[entry.variant].parameters
+        answer = worker.ask("setup", family=case.family, parameters=parameters)
+        if "unavailable" in answer:
+            entry.status, entry.reason = "unavailable", answer["unavailable"]
+            return None
+        entry.versions, entry.blas = answer["versions"], answer["blas"]
+        return answer["limit"]
+
+    def _check(self, case: Case, entry: Entry, answer: dict) -> None:
+        parameters = case.parameters | case.variants[entry.variant].parameters
+        for wrapper in ("wrapper", "threads"):
+            parameters.pop(wrapper, None)
+        key = (case.family, answer["against"], *sorted(parameters.items()))
+        if key not in self.references:
+            self.references[key] = case.module.REFERENCES[answer["against"]](**parameters)
+        entry.error = relative_error(answer["values"], self.references[key])
+        if not entry.error <= case.tolerance:
+            entry.status = "wrong"
+            entry.reason = (
+                f"relative error {entry.error:.2g} exceeds {case.tolerance:g}: "
+                f"{answer['values']} for {self.references[key]}"
+            )
+
+    def _fresh(self, case: Case, entries: list[Entry]) -> None:
+        for k, entry in itertools.product(self._rounds(case), entries):
+            if entry.status != "ok":
+                continue
+            self._say(f"{_label(entry)}: round {k + 1}")
+            peer, variant = PEERS[entry.peer], case.variants[entry.variant]
+            env = self._environment(peer, variant, empty=True)
+            self._settle(entry)
+            with Worker(peer, env, self.options.threads) as worker, _recorded(entry):
+                self._set_up(case, entry, worker)
+                if entry.status == "ok":
+                    seconds = worker.ask("time", iterations=1)["seconds"]
+                    self._check(case, entry, worker.ask("check"))
+                if entry.status == "ok":
+                    entry.iterations = 1
+                    entry.rounds.append(seconds)
+
+    def _startup(self, case: Case, entries: list[Entry]) -> None:
+        # round 0 brings the files into memory, and fills the caches of the warm variants
+        for k, entry in itertools.product([-1, *self._rounds(case)], entries):
+            if entry.status != "ok":
+                continue
+            self._say(f"{_label(entry)}: round {k + 1}")
+            peer, variant = PEERS[entry.peer], case.variants[entry.variant]
+            cold = variant.parameters.get("cold")
+            if k >= 0:
+                self._settle(entry)
+            with _recorded(entry):
+                seconds = startup.measure(
+                    entry.peer,
+                    case.parameters["script"],
+                    interpreter(peer),
+                    self._environment(peer, variant),
+                    self._environment(peer, variant, empty=True) if cold else None,
+                )
+                entry.iterations = 1
+                if k >= 0:
+                    entry.rounds.append(seconds)
+
+    def _settle(self, entry: Entry) -> None:
+        """Let the last peer's threads fall asleep, and other programs end if there is patience."""
+        time.sleep(PAUSE)
+        while (busy := machine.busy_cores(PAUSE)) > QUIET and self.patience > 0:
+            start = time.monotonic()
+            time.sleep(min(1.0, self.patience))
+            self.patience -= time.monotonic() - start
+        entry.busy.append(busy)
+
+    def _say(self, text: str) -> None:
+        if not self.options.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+
+class _recorded:
+    """Context in which a failure is written into the entry and ends only that entry."""
+
+    def __init__(self, entry: Entry):
+        self.entry = entry
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, startup.Failed) and str(error).startswith("ModuleNotFoundError"):
+            self.entry.status, self.entry.reason = "unavailable", str(error)
+        elif isinstance(error, (WorkerError, startup.Failed, OSError)):
+            self.entry.status, self.entry.reason = "failed", str(error)
+        else:
+            return False
+        return True
+
+
+def relative_error(values: list[float], reference: list[float]) -> float:
+    """The largest relative difference; NaN or another number of values counts as infinite."""
+    if len(values) != len(reference):
+        return math.inf
+    errors = [abs(v - r) / abs(r) if r else abs(v) for v, r in zip(values, reference)]
+    return max((math.inf if math.isnan(e) else e for e in errors), default=0.0)
+
+
+def run(cases: Iterable[Case], options: Options) -> list[Entry]:
+    """Run the cases with caches of their own in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="symnet-bench-") as scratch:
+        runner = Runner(options, Path(scratch))
+        return [entry for case in cases for entry in runner.run(case)]
+
+
+def _label(entry: Entry) -> str:
+    return ", ".join(filter(None, (entry.case, entry.peer, entry.variant)))
+
+
+def _rotated(items: list, k: int) -> list:
+    """Another one begins in every round."""
+    k %= max(len(items), 1)
+    return items[k:] + items[:k]

@@ -1,0 +1,111 @@
+"""The child process in which a peer is set up, checked and timed.
+
+    python -P worker.py <peer> <threads>
+
+It reads one JSON object a line from standard input and answers each with one on standard output:
+
+    {"do": "setup", "family": ..., "parameters": {...}}  {"versions": {...}, "blas": [...],
+                                                          "limit": ...} or {"unavailable": why}
+    {"do": "check"}                                       {"values": [...], "against": reference}
+    {"do": "time", "iterations": n}                       {"seconds": s}
+
+An exception is answered by {"error": last line, "traceback": all}. Whatever the peer itself prints
+goes to standard error. The file is run by path and imports only its own folder, under another
+name, so that a peer's interpreter needs no symnet, and symnet's import cost falls on symnet alone.
+"""
+
+import importlib
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sys
+import time
+import traceback
+
+PACKAGE = "_symnet_benchmarks"
+
+
+def load(module: str):
+    """Import a module of this folder as `_symnet_benchmarks.<module>`."""
+    if PACKAGE not in sys.modules:
+        spec = importlib.machinery.ModuleSpec(PACKAGE, None, is_package=True)
+        spec.submodule_search_locations = [os.path.dirname(os.path.abspath(__file__))]
+        sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
+    return importlib.import_module(f"{PACKAGE}.{module}")
+
+
+def build(peer, family: str, wrapper: str | None = None, **parameters: object):
+    """The peer's program for a family of cases, wrapped if asked for."""
+    program = load(f"peers.{peer.module}").PROGRAMS[family]
+    if wrapper is None:
+        return program(**parameters)
+    return load("cases.manners").WRAPPERS[wrapper](program, **parameters)
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Of the packages that are installed (a checkout of symnet is not)."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in packages:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+class Session:
+    """The answers; `program` is what `setup` built."""
+
+    def __init__(self, name: str):
+        self.peers = load("peers")
+        self.peer = self.peers.PEERS[name]
+        self.program = None
+
+    def setup(self, family: str, parameters: dict) -> dict:
+        try:
+            self.program = build(self.peer, family, **parameters)
+        except ModuleNotFoundError as error:
+            if not self.peer.foreign:
+                raise
+            return {"unavailable": f"{error.name} is not installed"}
+        except self.peers.Unavailable as error:
+            return {"unavailable": str(error)}
+        return {
+            "versions": versions(self.peer.packages),
+            "blas": load("machine").loaded_blas(),
+            "limit": getattr(self.program, "limit", None),
+        }
+
+    def check(self) -> dict:
+        return {"values": self.program.check(), "against": self.program.against}
+
+    def time(self, iterations: int) -> dict:
+        start = time.perf_counter()
+        counted = self.program.run(iterations)
+        seconds = time.perf_counter() - start
+        return {"seconds": seconds if counted is None else counted}
+
+
+def main(name: str, threads: int) -> None:
+    if hasattr(os, "sched_setaffinity"):  # before a library counts the cores
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    session = Session(name)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = getattr(session, request.pop("do"))(**request)
+        except Exception as error:
+            answer = {
+                "error": f"{type(error).__name__}: {error}".strip().splitlines()[0],
+                "traceback": traceback.format_exc(),
+            }
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
