@@ -34,6 +34,7 @@ BY_ROWS, BY_COLUMNS, BY_MATRICES = 0, 1, 2
 VECTORS = 3  # of a tile of C
 DEPTH = 256  # rows of B that a panel holds: 48 KiB with the widest vectors
 HEIGHT = 512  # rows of A that pass over a panel
+FEW_ROWS = 4  # below so many rows of C, a transposed B is read as it lies
 SHARED_TILES = 4  # tiles of rows from which copying B into the panel pays
 PREFETCH_DEPTH = 64  # k from which C is fetched ahead of its tile
 

@@ -12,6 +12,8 @@ cache without a page per row. This is the inner half of the scheme of Goto and v
 "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008.
 """
 
+import functools
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -27,6 +29,7 @@ from symnet.kernels.gemm import (
     BY_MATRICES,
     BY_ROWS,
     DEPTH,
+    FEW_ROWS,
     HEIGHT,
     LDA,
     LDB,
@@ -116,6 +119,15 @@ class _Writer:
     def multiply_add(self, x, y, z):
         return self._intrinsic("fmuladd", "", self.vector, [x, y, z])
 
+    def sum(self, value):
+        """Sum of the lanes, by halves."""
+        half = self.lanes
+        while half > 1:
+            half //= 2
+            lanes = [(i + half) % self.lanes for i in range(self.lanes)]
+            value = self.b.fadd(value, self.shuffle(value, value, lanes))
+        return self.b.extract_element(value, _I32(0))
+
     def splat(self, value):
         lanes = ir.VectorType(value.type, self.lanes)
         undefined = ir.Constant(lanes, ir.Undefined)
@@ -127,8 +139,8 @@ class _Writer:
 
     def first(self, count):
         """Mask of the first `count` lanes; all for a larger, none for a negative count."""
-        many = ir.VectorType(_I64, self.lanes)
-        index = ir.Constant(many, list(range(self.lanes)))
+        count = self.b.trunc(self.minimum(count, _I64(self.lanes)), _I32)
+        index = ir.Constant(ir.VectorType(_I32, self.lanes), list(range(self.lanes)))
         return self.b.icmp_signed("<", index, self.splat(count))
 
     def is_nonzero(self, value):
@@ -176,6 +188,20 @@ class _Writer:
         self.b.position_at_end(after)
         return results
 
+    def when(self, condition, values):
+        """`values()` where the condition holds, else zeros; a list of vectors."""
+        before = self.b.block
+        with self.b.if_then(condition):
+            some = values()
+            inside = self.b.block
+        out = []
+        for value in some:
+            phi = self.b.phi(value.type)
+            phi.add_incoming(value, inside)
+            phi.add_incoming(ir.Constant(value.type, None), before)
+            out.append(phi)
+        return out
+
     def call(self, function, *arguments):
         """Call what a `_routine` makes, or an LLVM function value."""
         if not isinstance(function, ir.Value):
@@ -211,43 +237,51 @@ def _tiles(w, a0, row_a, column_a, b0, row_b, c0, row_c, height, tiles, cols, k,
     again and are not stored. The last vector is masked."""
     b = w.b
     last = w.first(b.sub(cols, _I64((wide - 1) * w.lanes)))
-    reads = w.splat(w.is_nonzero(beta))
+    reads, deep = w.is_nonzero(beta), w.less(_I64(PREFETCH_DEPTH), k)
     alphas, betas = w.splat(alpha), w.splat(beta)
     bottom = b.sub(height, _I64(1))
-    offsets = [b.mul(w.minimum(_I64(i), bottom), row_a) for i in range(ROWS)]
+    rows = [w.minimum(_I64(i), bottom) for i in range(ROWS)]
+    offsets_a, offsets_c = [b.mul(i, row_a) for i in rows], [b.mul(i, row_c) for i in rows]
     zero = ir.Constant(w.vector, None)
-    deep = w.less(_I64(PREFETCH_DEPTH), k)
+
+    def places(row):
+        return [w.vector_at(row, v) for v in range(wide)]
+
+    def read(row):
+        *full, partial = places(row)
+        return [*(w.load(place, w.vector) for place in full), w.masked_load(partial, last)]
 
     def one_tile(tile):
         top = b.mul(tile, _I64(ROWS))
         a = w.at(a0, b.mul(top, row_a))
         c = w.at(c0, b.mul(top, row_c))
         with b.if_then(deep):
-            for i in range(ROWS):
-                row = w.at(c, b.mul(w.minimum(_I64(i), bottom), row_c))
-                for v in range(wide):
-                    w.prefetch(w.vector_at(row, v))
+            for offset in offsets_c:
+                for place in places(w.at(c, offset)):
+                    w.prefetch(place)
 
         def one_k(_, a_k, b_k, *sums):
-            right = [w.load(w.vector_at(b_k, v), w.vector) for v in range(wide - 1)]
-            right.append(w.masked_load(w.vector_at(b_k, wide - 1), last))
+            right = read(b_k)
             out = []
             for i in range(ROWS):
-                left = w.splat(w.load(w.at(a_k, offsets[i]), w.element))
+                left = w.splat(w.load(w.at(a_k, offsets_a[i]), w.element))
                 for v in range(wide):
                     out.append(w.multiply_add(left, right[v], sums[i * wide + v]))
             return [w.at(a_k, column_a), w.at(b_k, row_b), *out]
 
         _, _, *sums = w.loop(_I64(0), k, _I64(1), one_k, [a, b0, *[zero] * (ROWS * wide)])
         done = w.function.append_basic_block("done")
+        # rows of a narrow C lie in each other's vectors: read a few before the first is written
+        group = max(ROWS // wide**2, 1)
         for i in range(ROWS):
             row = w.at(c, b.mul(_I64(i), row_c))
-            for v in range(wide):
-                place = w.vector_at(row, v)
-                full = v < wide - 1
-                old = w.masked_load(place, reads if full else b.and_(reads, last))
-                new = w.multiply_add(alphas, sums[i * wide + v], b.fmul(betas, old))
-                if full:
+            if i % group == 0:
+                some = [w.at(c, offset) for offset in offsets_c[i : i + group]]
+                old = w.when(reads, lambda some=some: [v for row in some for v in read(row)])
+            for v, place in enumerate(places(row)):
+                before = b.fmul(betas, old[i % group * wide + v])
+                new = w.multiply_add(alphas, sums[i * wide + v], before)
+                if v < wide - 1:
                     w.store(new, place)
                 else:
                     w.masked_store(new, place, last)
@@ -313,6 +347,78 @@ def _transpose(w, panel, row_panel, source, row, cols, k):
     w.loop(_I64(0), cols, _I64(lanes), one_strip)
 
 
+@_routine("pipipiirr")
+def _combine(w, x, step_x, rows, row_b, y, n, k, alpha, beta):
+    """y = alpha sum_k x[k] rows[k] + beta y for contiguous y and rows of n elements."""
+    b = w.b
+
+    def add_rows(count):
+        def add(k0, beta_now):
+            reads, betas = w.is_nonzero(beta_now), w.splat(beta_now)
+            x_k, rows_k = w.at(x, b.mul(k0, step_x)), w.at(rows, b.mul(k0, row_b))
+            factors, places = [], []
+            for i in range(count):
+                factor = w.load(w.at(x_k, b.mul(_I64(i), step_x)), w.element)
+                factors.append(w.splat(b.fmul(alpha, factor)))
+                places.append(w.at(rows_k, b.mul(_I64(i), row_b)))
+            readable = w.splat(reads)
+
+            def one_vector(j):
+                offset, mask = b.mul(j, _I64(w.size)), w.first(b.sub(n, j))
+                place = w.at(y, offset)
+                value = b.fmul(betas, w.masked_load(place, b.and_(mask, readable)))
+                for factor, row in zip(factors, places):
+                    row = w.masked_load(w.at(row, offset), mask)
+                    value = w.multiply_add(factor, row, value)
+                w.masked_store(value, place, mask)
+
+            w.loop(_I64(0), n, _I64(w.lanes), one_vector)
+            return [ir.Constant(w.element, 1.0)]
+
+        return add
+
+    blocks = b.mul(b.sdiv(k, _I64(ROWS)), _I64(ROWS))
+    start = b.block
+    with b.if_then(w.is_nonzero(blocks)):
+        w.loop(_I64(0), blocks, _I64(ROWS), add_rows(ROWS), [beta])
+        end = b.block
+    beta_now = b.phi(w.element)
+    beta_now.add_incoming(beta, start)
+    beta_now.add_incoming(ir.Constant(w.element, 1.0), end)
+    with b.if_then(w.less(blocks, k)):
+        w.loop(blocks, k, _I64(1), add_rows(1), [beta_now])
+
+
+@_routine("pipipiirr")
+def _dots(w, x, row_b, rows, step_y, y, n, k, alpha, beta, count):
+    """y[j] = alpha x . rows[j] + beta y[j] for contiguous x and rows of k elements.
+
+    `count` rows at a time."""
+    b = w.b
+    zero = ir.Constant(w.vector, None)
+    reads = w.is_nonzero(beta)
+
+    def some_rows(j0):
+        bottom = b.sub(b.sub(n, j0), _I64(1))
+        offsets = [b.mul(b.add(j0, w.minimum(_I64(i), bottom)), row_b) for i in range(count)]
+        places = [w.at(rows, offset) for offset in offsets]
+
+        def one_vector(i, *sums):
+            offset, mask = b.mul(i, _I64(w.size)), w.first(b.sub(k, i))
+            left = w.masked_load(w.at(x, offset), mask)
+            right = [w.masked_load(w.at(row, offset), mask) for row in places]
+            return [w.multiply_add(left, row, value) for row, value in zip(right, sums)]
+
+        sums = w.loop(_I64(0), k, _I64(w.lanes), one_vector, [zero] * count)
+        for i, value in enumerate(sums):
+            with b.if_then(b.icmp_signed("<=", _I64(i), bottom)):
+                place = w.at(y, b.mul(b.add(j0, _I64(i)), step_y))
+                (old,) = w.when(reads, lambda place=place: [w.load(place, w.element)])
+                w.store(b.fadd(b.fmul(alpha, w.sum(value)), b.fmul(beta, old)), place)
+
+    w.loop(_I64(0), n, _I64(count), some_rows)
+
+
 @_routine("piipiipiiiirr")
 def _product(w, a, row_a, column_a, right, row_b, tb, c, row_c, m, n, k, alpha, beta):
     """C = alpha A B + beta C for one matrix with our own kernel; m, n, k >= 1.
@@ -368,6 +474,53 @@ def _product(w, a, row_a, column_a, right, row_b, tb, c, row_c, m, n, k, alpha, 
         w.loop(_I64(0), m, _I64(HEIGHT), heights)
 
     w.loop(_I64(0), k, _I64(DEPTH), depths)
+
+
+@_routine("piipiipiiiirr")
+def _own(w, a, row_a, column_a, right, row_b, tb, c, row_c, m, n, k, alpha, beta):
+    """`_product`, with vectors and outer products on ways of their own."""
+    b, size, zero, one = w.b, _I64(w.size), _I64(0), _I64(1)
+    equal = lambda x, y: b.icmp_signed("==", x, y)
+    transposed = w.is_nonzero(tb)
+    a_lies_by_rows, a_lies_by_columns = equal(column_a, size), equal(row_a, size)
+    b_is_column, c_is_column = equal(n, one), equal(row_c, size)
+    step_b = b.select(transposed, size, row_b)
+    dots, dot = _dots(w.module, w.real, ROWS), _dots(w.module, w.real, 1)
+    scalars = [alpha, beta]
+
+    def column_of_dots():
+        kernel = b.select(equal(m, one), dot, dots)
+        w.call(kernel, right, row_a, a, row_c, c, m, k, *scalars)
+
+    def combined_columns():
+        w.call(_combine, right, step_b, a, column_a, c, m, k, *scalars)
+
+    def rows_of_dots():
+        def one_row(i):
+            row, out = w.at(a, b.mul(i, row_a)), w.at(c, b.mul(i, row_c))
+            w.call(dots, row, row_b, right, size, out, n, k, *scalars)
+
+        w.loop(zero, m, one, one_row)
+
+    def combined_rows():
+        def one_row(i):
+            row, out = w.at(a, b.mul(i, row_a)), w.at(c, b.mul(i, row_c))
+            w.call(_combine, row, column_a, right, row_b, out, n, k, *scalars)
+
+        w.loop(zero, m, one, one_row)
+
+    few, single = w.less(m, _I64(FEW_ROWS)), b.or_(equal(m, one), equal(k, one))
+    ways = [
+        ([b_is_column, equal(step_b, size), a_lies_by_rows], column_of_dots),
+        ([b_is_column, c_is_column, a_lies_by_columns], combined_columns),
+        ([transposed, a_lies_by_rows, few], rows_of_dots),
+        ([b.not_(transposed), single], combined_rows),
+    ]
+    for conditions, way in ways:
+        with b.if_then(functools.reduce(b.and_, conditions)):
+            way()
+            b.ret_void()
+    w.call(_product, a, row_a, column_a, right, row_b, tb, c, row_c, m, n, k, *scalars)
 
 
 @_routine("piiir")
@@ -447,7 +600,7 @@ def _step(w, args, lo, hi):
             with multiplied, b.if_else(own) as (ours, theirs):
                 with ours:
                     left, right = [a, down_a, along_a], [b_, row_b, b.zext(tb, _I64)]
-                    w.call(_product, *left, *right, c, row_c, m, n, k, alpha, beta)
+                    w.call(_own, *left, *right, c, row_c, m, n, k, alpha, beta)
                 with theirs:
                     call_blas(a, b_, c)
             with scaled:
