@@ -8,15 +8,29 @@
 variables work in sets and dictionaries: use `T.eq` and `T.neq`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
 from symnet.errors import CompilerError, TypeMismatchError
 from symnet.graph.variables import Constant, SharedVariable, Variable, use_variable_classes
-from symnet.ops import arithmetic, bits, casting, exponential, logic, rounding
+from symnet.ops import (
+    arithmetic,
+    bits,
+    casting,
+    contraction,
+    exponential,
+    generate,
+    indexing,
+    logic,
+    rounding,
+)
 from symnet.ops.elementwise import ELEMENTWISE
+from symnet.ops.movement import as_axis
+from symnet.tensor import elementwise
+from symnet.tensor import reduction as reductions
+from symnet.tensor import shape as shapes
 
 _evaluator: Callable[..., Any] | None = None
 
@@ -185,6 +199,165 @@ class TensorOperators:
         return casting.cast(self, dtype)
 
     cast = astype
+
+    # ---- shape
+
+    @property
+    def shape(self) -> Any:
+        """The sizes as an int64 vector; `x.shape[0]` is one of them. Known ones: `x.type.shape`."""
+        return shapes.shape(self)
+
+    @property
+    def size(self) -> Any:
+        """The number of elements."""
+        return shapes.size(self)
+
+    @property
+    def T(self) -> Any:
+        """With dimensions reversed."""
+        return shapes.transpose(self)
+
+    def transpose(self, *axes: Any) -> Any:
+        """With dimensions in the order `axes`, or reversed."""
+        return shapes.transpose(self, *axes)
+
+    def dimshuffle(self, *order: Any) -> Any:
+        """With dimensions in another order, "x" for a new one of size 1; see `T.dimshuffle`."""
+        return shapes.dimshuffle(self, *order)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Any:
+        """With two dimensions exchanged."""
+        return shapes.swapaxes(self, axis1, axis2)
+
+    def reshape(self, *sizes: Any, ndim: int | None = None) -> Any:
+        """With other sizes, of which one may be -1: `x.reshape(2, -1)`, `x.reshape((n, m))`, or a
+        symbolic vector of known length or with `ndim` given."""
+        return shapes.reshape(self, sizes[0] if len(sizes) == 1 else sizes, ndim)
+
+    def flatten(self, ndim: int = 1) -> Any:
+        """With dimensions from the `ndim`-th on merged into one."""
+        return shapes.flatten(self, ndim)
+
+    def ravel(self) -> Any:
+        """All elements as a vector."""
+        return shapes.flatten(self)
+
+    def squeeze(self, axis: Any = None) -> Any:
+        """Without dimensions of static size 1."""
+        return shapes.squeeze(self, axis)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
+        """With each element repeated; see `T.repeat`."""
+        return shapes.repeat(self, repeats, axis)
+
+    # ---- indexing
+
+    def __getitem__(self, key: Any) -> Any:
+        return indexing.index(self, key)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.type.ndim or self.type.shape[0] is None:  # type: ignore[attr-defined]
+            raise TypeMismatchError(
+                f"{self} ({self.type}) cannot be iterated over: its length is not known while "  # type: ignore[attr-defined]
+                "the expression is built; T.specify_shape states it, and scan loops over it"
+            )
+        return (self[k] for k in range(self.type.shape[0]))  # type: ignore[attr-defined]
+
+    def take(self, indices: Any, axis: int | None = None) -> Any:
+        """The entries at `indices` along `axis`; see `T.take`."""
+        x = shapes.flatten(self) if axis is None else self
+        axis = as_axis(axis or 0, x.type.ndim)  # type: ignore[attr-defined]
+        return indexing.index(x, (slice(None),) * axis + (indices,))
+
+    # ---- reductions
+
+    def sum(
+        self, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None
+    ) -> Any:
+        """Sum along `axis`; see `T.sum`."""
+        return reductions.sum_(self, axis, dtype, keepdims, acc_dtype)
+
+    def prod(
+        self, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None
+    ) -> Any:
+        """Product along `axis`; see `T.prod`."""
+        return reductions.prod(self, axis, dtype, keepdims, acc_dtype)
+
+    def mean(
+        self, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None
+    ) -> Any:
+        """Arithmetic mean along `axis`; see `T.mean`."""
+        return reductions.mean(self, axis, dtype, keepdims, acc_dtype)
+
+    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+        """Variance along `axis`."""
+        return reductions.var(self, axis, ddof, keepdims)
+
+    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+        """Standard deviation along `axis`."""
+        return reductions.std(self, axis, ddof, keepdims)
+
+    def norm(self, L: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
+        """Vector norm of order `L` along `axis`; see `T.norm`."""
+        return reductions.norm(self, L, axis, keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Maximum along `axis`."""
+        return reductions.max_(self, axis, keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Minimum along `axis`."""
+        return reductions.min_(self, axis, keepdims)
+
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Index of the first maximum along `axis`."""
+        return reductions.argmax(self, axis, keepdims)
+
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Index of the first minimum along `axis`."""
+        return reductions.argmin(self, axis, keepdims)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Whether any element along `axis` is nonzero."""
+        return reductions.any_(self, axis, keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Whether every element along `axis` is nonzero."""
+        return reductions.all_(self, axis, keepdims)
+
+    # ---- products of matrices
+
+    def dot(self, other: Any) -> Any:
+        """Product over the last dimension of this and the last but one of `other`."""
+        return contraction.dot(self, other)
+
+    def __matmul__(self, other: Any) -> Any:
+        return contraction.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return contraction.matmul(other, self)
+
+    # ---- element by element
+
+    def clip(self, min: Any, max: Any) -> Any:
+        """With values outside [min, max] moved to the bounds."""
+        return arithmetic.clip(self, min, max)
+
+    def round(self, mode: str = "half_to_even") -> Any:
+        """The nearest whole numbers; see `T.round`."""
+        return elementwise.round(self, mode)
+
+    def fill(self, value: Any) -> Any:
+        """`value` in the shape of this."""
+        return generate.full_like(self, value)
+
+    def zeros_like(self, dtype: Any = None) -> Any:
+        """Zeros in the shape of this."""
+        return generate.zeros_like(self, dtype)
+
+    def ones_like(self, dtype: Any = None) -> Any:
+        """Ones in the shape of this."""
+        return generate.ones_like(self, dtype)
 
     # ---- values
 
