@@ -17,6 +17,7 @@ from symnet.graph.types import INTEGERS, TensorType
 from symnet.graph.variables import Apply, Constant, Variable, make_constant
 from symnet.ops.conversion import as_variable
 
+_LONGEST_SHAPE = 32
 _FOLD_DEPTH = 16  # how far constant arithmetic on sizes is looked through
 
 
@@ -160,10 +161,10 @@ def _unpack(vector: Variable, ndim: int | None, what: str) -> list[Variable]:
 
 
 def vector_elements(vector: Variable) -> list[Variable] | None:
-    """The scalars that a vector was made of, if it was, or those of a constant one."""
+    """The scalars that a vector was made of, if it was, or those of a short constant one."""
     if vector.owner is not None and isinstance(vector.owner.op, MakeVector):
         return list(vector.owner.inputs)
-    if isinstance(vector, Constant):
+    if isinstance(vector, Constant) and vector.data.size <= _LONGEST_SHAPE:
         return [make_constant(value) for value in vector.data]
     return None
 
