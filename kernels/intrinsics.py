@@ -39,7 +39,6 @@ __all__ = [
     "call_sgemv",
     "call_step",
     "call_void",
-    "clock_ns",
     "float32_to_bits",
     "float64_to_bits",
     "invariant_word",
@@ -491,22 +490,6 @@ def pause(typing_context):
         return context.get_dummy_value()
 
     return types.void(), generate
-
-
-@intrinsic
-def clock_ns(typing_context, clock_gettime, clock):
-    """Nanoseconds of a POSIX clock, by the address of `clock_gettime`."""
-
-    def generate(context, builder, signature, args):
-        with builder.goto_entry_block():
-            seconds = builder.alloca(_I64, _I64(2))
-        function_type = ir.FunctionType(_I32, [_I32, _I64.as_pointer()])
-        _called(builder, args[0], function_type, [builder.trunc(args[1], _I32), seconds])
-        rest = builder.gep(seconds, [_I64(1)], source_etype=_I64)
-        scaled = builder.mul(builder.load(seconds, typ=_I64), _I64(10**9))
-        return builder.add(scaled, builder.load(rest, typ=_I64))
-
-    return _WORD(_WORD, _WORD), generate
 
 
 @intrinsic
