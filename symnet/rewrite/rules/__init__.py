@@ -1,0 +1,1 @@
+"""The rules by purpose: algebra, movement, folding, stability, BLAS, expansion."""
