@@ -1,5 +1,6 @@
 """The shape program against Python, and calls of tapes: slabs, failures, keys, repetition."""
 
+import itertools
 import sys
 from fractions import Fraction
 
@@ -241,7 +242,7 @@ def test_slabs_cover_the_extent_once_with_aligned_bounds(extent, slabs, align, t
     assert (marks.hits == 1).all()
     cuts = [Fraction(extent * s, slabs).__floor__() for s in range(slabs + 1)]
     cuts[1:-1] = [cut - cut % align for cut in cuts[1:-1]]
-    assert marks.slabs() == sorted(zip(cuts, cuts[1:]))
+    assert marks.slabs() == sorted(itertools.pairwise(cuts))
 
 
 @settings(max_examples=20, deadline=None)
