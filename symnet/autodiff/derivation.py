@@ -51,12 +51,23 @@ class Derivation:
 Differentiate = Callable[[Derivation], tuple[dict[Variable, Variable], dict[Variable, Variable]]]
 
 
-def remember(derivation: Derivation, gradients: Mapping[Variable, Variable]) -> None:
-    """Note on each gradient, by its wrt, how it was derived."""
+def note(variable: Variable) -> tuple[Derivation, Variable] | None:
+    """The derivation of a gradient that remembers it, and the wrt that it belongs to."""
+    found = getattr(variable._tag, "derivation", None)
+    # Copies of a variable share its tag; only the original is the gradient.
+    return found[1:] if found is not None and found[0] is variable else None
+
+
+def remember(
+    derivation: Derivation, gradients: Mapping[Variable, Variable], rewritten: bool
+) -> None:
+    """Note on each gradient, by its wrt, how it was derived, if plain cloning would miss things:
+    the graph was rewritten, or it holds a gradient of a graph that was."""
     own = ancestors(derivation.mentioned)
-    for variable, gradient in gradients.items():
-        if gradient not in own:  # a gradient may be a variable that was there before
-            gradient.tag.derivation = (gradient, derivation, variable)
+    if rewritten or any(v._tag is not None and note(v) for v in own):
+        for variable, gradient in gradients.items():
+            if gradient not in own:  # a gradient may be a variable that was there before
+                gradient.tag.derivation = (gradient, derivation, variable)
 
 
 def derivations(outputs: Iterable[Variable]) -> dict[Variable, tuple[Derivation, Variable]]:
@@ -71,10 +82,10 @@ def derivations(outputs: Iterable[Variable]) -> dict[Variable, tuple[Derivation,
         seen.add(variable)
         if variable.owner is not None:
             stack.extend(variable.owner.inputs)
-        note = getattr(variable._tag, "derivation", None)
-        if note is not None and note[0] is variable:  # copies of a variable share its tag
-            found[variable] = note[1:]
-            stack.extend(note[1].mentioned)
+        noted = note(variable)
+        if noted is not None:
+            found[variable] = noted
+            stack.extend(noted[0].mentioned)
     return dict(sorted(found.items(), key=lambda item: item[1][0].serial))
 
 
@@ -111,7 +122,7 @@ def substitute(
             if derivation not in copied:
                 frozen = derivation.mentioned if again.get(derivation) else ()
                 copied[derivation] = _copy(derivation, copies, frozen)
-            remember(copied[derivation], {copies[wrt]: after})
+            remember(copied[derivation], {copies[wrt]: after}, True)
     return results[: len(outputs)]
 
 

@@ -4,10 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from symnet.graph.traversal import toposort
 from symnet.graph.variables import Variable
-
-
-def stabilise(outputs: Sequence[Variable], barriers: Collection[Variable]) -> list[Variable]:
-    return list(outputs)
+from symnet.rewrite.phases import stabilise
 
 
 def stabilised(
