@@ -110,22 +110,44 @@ tensor5s = _several(tensor5)
 LETTERS = {
     "b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64",
 }  # fmt: skip
-_FLAGS: dict[str, Flags] = {
-    "scalar": (),
-    "vector": (None,),
-    "matrix": (None, None),
-    "row": (1, None),
-    "col": (None, 1),
-    "tensor3": (None,) * 3,
-    "tensor4": (None,) * 4,
-    "tensor5": (None,) * 5,
-}
-# bscalar, fmatrix ...: types, which make a variable when they are called with a name
-TYPES: dict[str, TensorType] = {
-    letter + kind: TensorType(dtype, flags)
-    for letter, dtype in LETTERS.items()
-    for kind, flags in _FLAGS.items()
-}
+
+
+def _types(shape: Flags) -> list[TensorType]:
+    return [TensorType(dtype, shape) for dtype in LETTERS.values()]
+
+
+# types: called with a name they make an input
+bscalar, wscalar, iscalar, lscalar, fscalar, dscalar = _types(())
+bvector, wvector, ivector, lvector, fvector, dvector = _types((None,))
+bmatrix, wmatrix, imatrix, lmatrix, fmatrix, dmatrix = _types((None, None))
+brow, wrow, irow, lrow, frow, drow = _types((1, None))
+bcol, wcol, icol, lcol, fcol, dcol = _types((None, 1))
+btensor3, wtensor3, itensor3, ltensor3, ftensor3, dtensor3 = _types((None,) * 3)
+btensor4, wtensor4, itensor4, ltensor4, ftensor4, dtensor4 = _types((None,) * 4)
+btensor5, wtensor5, itensor5, ltensor5, ftensor5, dtensor5 = _types((None,) * 5)
+
+
+def _several_of(shape: Flags) -> list[Callable[..., list[TensorVariable]]]:
+    return [_several(_of_type(type_)) for type_ in _types(shape)]
+
+
+def _of_type(type_: TensorType) -> Callable[..., TensorVariable]:
+    def make(name: str | None = None, dtype: Any = None) -> TensorVariable:
+        made: TensorVariable = type_.clone(dtype=dtype)(name)
+        return made
+
+    make.__name__ = str(type_)
+    return make
+
+
+bscalars, wscalars, iscalars, lscalars, fscalars, dscalars = _several_of(())
+bvectors, wvectors, ivectors, lvectors, fvectors, dvectors = _several_of((None,))
+bmatrices, wmatrices, imatrices, lmatrices, fmatrices, dmatrices = _several_of((None, None))
+brows, wrows, irows, lrows, frows, drows = _several_of((1, None))
+bcols, wcols, icols, lcols, fcols, dcols = _several_of((None, 1))
+btensor3s, wtensor3s, itensor3s, ltensor3s, ftensor3s, dtensor3s = _several_of((None,) * 3)
+btensor4s, wtensor4s, itensor4s, ltensor4s, ftensor4s, dtensor4s = _several_of((None,) * 4)
+btensor5s, wtensor5s, itensor5s, ltensor5s, ftensor5s, dtensor5s = _several_of((None,) * 5)
 
 
 def constant(value: Any, name: str | None = None, dtype: Any = None) -> TensorConstant:

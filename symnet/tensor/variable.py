@@ -28,9 +28,8 @@ from symnet.ops import (
 )
 from symnet.ops.elementwise import ELEMENTWISE
 from symnet.ops.movement import as_axis
-from symnet.tensor import elementwise
+from symnet.tensor import elementwise, movement
 from symnet.tensor import reduction as reductions
-from symnet.tensor import shape as shapes
 
 _evaluator: Callable[..., Any] | None = None
 
@@ -205,50 +204,50 @@ class TensorOperators:
     @property
     def shape(self) -> Any:
         """The sizes as an int64 vector; `x.shape[0]` is one of them. Known ones: `x.type.shape`."""
-        return shapes.shape(self)
+        return movement.shape(self)
 
     @property
     def size(self) -> Any:
         """The number of elements."""
-        return shapes.size(self)
+        return movement.size(self)
 
     @property
     def T(self) -> Any:
         """With dimensions reversed."""
-        return shapes.transpose(self)
+        return movement.transpose(self)
 
     def transpose(self, *axes: Any) -> Any:
         """With dimensions in the order `axes`, or reversed."""
-        return shapes.transpose(self, *axes)
+        return movement.transpose(self, *axes)
 
     def dimshuffle(self, *order: Any) -> Any:
         """With dimensions in another order, "x" for a new one of size 1; see `T.dimshuffle`."""
-        return shapes.dimshuffle(self, *order)
+        return movement.dimshuffle(self, *order)
 
     def swapaxes(self, axis1: int, axis2: int) -> Any:
         """With two dimensions exchanged."""
-        return shapes.swapaxes(self, axis1, axis2)
+        return movement.swapaxes(self, axis1, axis2)
 
     def reshape(self, *sizes: Any, ndim: int | None = None) -> Any:
         """With other sizes, of which one may be -1: `x.reshape(2, -1)`, `x.reshape((n, m))`, or a
         symbolic vector of known length or with `ndim` given."""
-        return shapes.reshape(self, sizes[0] if len(sizes) == 1 else sizes, ndim)
+        return movement.reshape(self, sizes[0] if len(sizes) == 1 else sizes, ndim)
 
     def flatten(self, ndim: int = 1) -> Any:
         """With dimensions from the `ndim`-th on merged into one."""
-        return shapes.flatten(self, ndim)
+        return movement.flatten(self, ndim)
 
     def ravel(self) -> Any:
         """All elements as a vector."""
-        return shapes.flatten(self)
+        return movement.flatten(self)
 
     def squeeze(self, axis: Any = None) -> Any:
         """Without dimensions of static size 1."""
-        return shapes.squeeze(self, axis)
+        return movement.squeeze(self, axis)
 
     def repeat(self, repeats: Any, axis: int | None = None) -> Any:
         """With each element repeated; see `T.repeat`."""
-        return shapes.repeat(self, repeats, axis)
+        return movement.repeat(self, repeats, axis)
 
     # ---- indexing
 
@@ -265,7 +264,7 @@ class TensorOperators:
 
     def take(self, indices: Any, axis: int | None = None) -> Any:
         """The entries at `indices` along `axis`; see `T.take`."""
-        x = shapes.flatten(self) if axis is None else self
+        x = movement.flatten(self) if axis is None else self
         axis = as_axis(axis or 0, x.type.ndim)  # type: ignore[attr-defined]
         return indexing.index(x, (slice(None),) * axis + (indices,))
 
