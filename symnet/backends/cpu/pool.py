@@ -31,6 +31,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def available_threads() -> int:
         processors = len(os.sched_getaffinity(0))
     else:
         processors = os.cpu_count() or 1
-    return max(1, min(processors, math.ceil(_quota())))
+    return max(1, math.ceil(min(processors, _quota())))
 
 
 def pool() -> "Pool":
@@ -182,15 +183,16 @@ def _quota() -> float:
     return min(limits)
 
 
-def _limits(root: Path, group: str, read) -> list[float]:
+def _limits(root: Path, group: str, read: Callable[[Path], float]) -> list[float]:
     """The quotas of a group and of all groups around it."""
-    found, folder = [], root / group.strip("/")
-    while True:
+    found = []
+    inner = root / group.strip("/")
+    for folder in (inner, *inner.parents):
         with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
             found.append(read(folder))
         if folder == root:
-            return found
-        folder = folder.parent
+            break
+    return found
 
 
 def _quota_v2(folder: Path) -> float:
