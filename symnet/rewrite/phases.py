@@ -10,10 +10,14 @@ from collections.abc import Collection, Iterator, Sequence
 
 from symnet.graph import Variable
 from symnet.rewrite.engine import RuleIndex, Walk
+from symnet.rewrite.rules.algebra import ALGEBRA_RULES
+from symnet.rewrite.rules.folding import FOLDING_RULES
+from symnet.rewrite.rules.movement import MOVEMENT_RULES
 from symnet.rewrite.rules.softmax import SOFTMAX_RULES
 from symnet.rewrite.rules.stability import ELEMENTWISE_RULES
 
 RULES_BY_PHASE = {
+    "canonicalise": [*FOLDING_RULES, *ALGEBRA_RULES, *MOVEMENT_RULES],
     "stabilise": [*SOFTMAX_RULES, *ELEMENTWISE_RULES],
 }
 _INDEX = {phase: RuleIndex(rules) for phase, rules in RULES_BY_PHASE.items()}

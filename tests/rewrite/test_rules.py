@@ -60,6 +60,8 @@ TRUTH = {
     "strong_mul": lambda a, b: a * b, "strong_div": lambda a, b: a if a == 0 else _div(a, b),
     "where": lambda c, a, b: a if c else b, "eq": lambda a, b: a == b,
     "maximum": max, "minimum": min,
+    "logical_not": lambda a: not a, "logical_and": lambda a, b: bool(a and b),
+    "logical_or": lambda a, b: bool(a or b),
     "sin": mpmath.sin, "cos": mpmath.cos,
 }  # fmt: skip
 
@@ -95,22 +97,25 @@ def over_vectors(side: Variable, arguments: dict[str, Variable]) -> Variable:
 
 
 def samples(kinds: dict[str, str], dtype: str) -> list[tuple]:
-    values = [*SPECIAL, *EXTREMES[dtype]] if dtype in EXTREMES else [0, 1, -1, 2, 7, -100]
+    values = (
+        [*SPECIAL, *EXTREMES[dtype]] if dtype in EXTREMES else [0, 1, -1, 2, 7, -100, 127, -128]
+    )
     if len(kinds) > 2:
-        values = values[:1] + values[2:8:2] + values[15:18]
+        values = values[:1] + values[2:8:2] + values[15:18] + [values[-1]]
     return list(
         itertools.product(*[[False, True] if kind == "bool" else values for kind in kinds.values()])
     )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8"])
 @pytest.mark.parametrize("name", PATTERN_RULES)
 def test_pattern_rule_is_right_where_the_original_was(name, dtype):
     rule = PATTERN_RULES[name]
     kinds = wildcards_of(rule)
     rows = samples(kinds, dtype)
     arguments = {
-        n: TensorType("bool" if kind == "bool" else dtype, (None,))(n) for n, kind in kinds.items()
+        n: TensorType("bool" if kind == "bool" else dtype, (len(rows),))(n)
+        for n, kind in kinds.items()
     }
     columns = {
         variable: np.array([row[k] for row in rows], variable.type.dtype)
@@ -120,8 +125,8 @@ def test_pattern_rule_is_right_where_the_original_was(name, dtype):
         before = over_vectors(pattern, arguments)
         with strict():
             (after,), log = rewrite([before], [rule])
-        if not log and rule.details.conditional:
-            continue  # its condition is about constants; the examples below have them
+        if not log and (rule.details.conditional or dtype == "int8"):
+            continue  # integers that wrap and are converted half way do not obey every equation
         assert [step.rule for step in log][:1] == [rule.name]
         assert after.type == before.type
         old, new = evaluate([before, after], columns)
@@ -188,7 +193,7 @@ def draw(variable, rng):
     if dtype == "bool":
         return rng.random(shape) < 0.5
     if "int" in dtype:
-        return rng.integers(0, 3, shape).astype(dtype)
+        return rng.integers(0, 3, shape).astype(dtype) if shape else np.array(3, dtype)
     return rng.uniform(0.1, 2.0, shape).astype(dtype)
 
 
@@ -197,7 +202,7 @@ def test_no_rule_has_its_inverse_in_its_phase(name):
     """The result of a rule, settled by all rules of its phase, never is what it started from."""
     rule = PATTERN_RULES[name]
     phase = phases.RULES_BY_PHASE[name.split(":")[0]]
-    arguments = {n: TensorType(kind, (None,))(n) for n, kind in wildcards_of(rule).items()}
+    arguments = {n: TensorType(kind, (3,))(n) for n, kind in wildcards_of(rule).items()}
     for pattern in rule.details.patterns:
         before = over_vectors(pattern, arguments)
         with strict():

@@ -10,14 +10,15 @@ from symnet.graph import Apply, Variable
 from symnet.ops.arithmetic import sqrt, sub, true_div
 from symnet.ops.elementwise import Elementwise
 from symnet.ops.exponential import exp, expm1, log, log1p
+from symnet.ops.indexing import Subtensor, Take
 from symnet.ops.movement import BroadcastTo, DimShuffle, Reshape
 from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax, log_softmax, logsumexp, softmax
 from symnet.ops.reduction import Reduce, max_, sum_
 from symnet.rewrite.engine import Walk, rewrites
 from symnet.rewrite.pattern import wildcard
 
-SAME_ELEMENTS = (DimShuffle, Reshape)
-MOVERS = (*SAME_ELEMENTS, BroadcastTo)
+NARROWING = (DimShuffle, Reshape, Subtensor, Take)  # at most as many elements as before
+MOVERS = (*NARROWING, BroadcastTo)
 x = wildcard("x", ndim=2)
 
 
@@ -116,8 +117,8 @@ def exp_of_log_softmax(node: Apply, walk: Walk) -> Variable | None:
     """exp(move(log_softmax(x))) -> move(softmax(x))"""
     movers, bottom = _below_movers(walk, node.inputs[0])
     found = walk.made_by(bottom, LogSoftmax)
-    if found is None:
-        return None
+    if found is None or any(type(mover.op) in (Subtensor, Take) for mover in movers):
+        return None  # exp of a few elements is cheaper than the whole softmax
     return _move_again(movers, Softmax(found.op.axis)(*found.inputs))
 
 
@@ -150,7 +151,7 @@ _MEETING: dict[Elementwise, tuple[str, ...]] = {
 def view_between(node: Apply, walk: Walk) -> Variable | None:
     """f(move(g(x))) -> f(g(move(x))) where f and g may meet in another rule"""
     view = walk.owner(node.inputs[0])
-    if view is None or type(view.op) not in SAME_ELEMENTS:
+    if view is None or type(view.op) not in NARROWING:
         return None
     inner = walk.owner(view.inputs[0])
     if inner is None or type(inner.op) is not Elementwise:
@@ -159,6 +160,8 @@ def view_between(node: Apply, walk: Walk) -> Variable | None:
         return None
     full = {v for v in inner.inputs if v.type.ndim}
     if len(full) != 1 or full.pop().type.shape != view.inputs[0].type.shape:
+        return None
+    if node.op is sqrt and inner.op.name == "mul" and inner.inputs[0] is not inner.inputs[1]:
         return None
     moved = [
         view.op.make_node(v, *view.inputs[1:], origin=view.origin).outputs[0] if v.type.ndim else v
