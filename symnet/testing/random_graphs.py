@@ -23,7 +23,7 @@ from symnet.graph.traversal import ancestors
 from symnet.graph.variables import SharedVariable, Variable, make_shared
 
 LARGEST = 200.0  # magnitude that no value may exceed
-GAP = 1e-2  # distance that decisions keep from their border
+GAP = 3e-3  # distance that decisions keep from their border
 _SYMNET = types.SimpleNamespace(grad=grad, shared=make_shared)
 
 
@@ -325,6 +325,16 @@ def _far_from(value: np.ndarray, border: Any) -> None:
         _need(np.all(np.abs(value - border) > GAP))
 
 
+def _border(g: _Grower, value: np.ndarray) -> float:
+    """A number that no element is near, if possible with elements on both sides."""
+    _need(value.size)
+    ordered = np.sort(value.astype("float64"), axis=None)
+    middles = (ordered[1:] + ordered[:-1])[np.diff(ordered) > 3 * GAP] / 2
+    if not middles.size:
+        return float(np.round(ordered[-1] + 1, 3))
+    return float(np.round(g.rng.choice(middles), 6))
+
+
 def _kept_apart(value: np.ndarray, axis: int | None, largest: bool) -> None:
     """Require that the extreme along an axis is unique by far."""
     flat = value.reshape(-1) if axis is None else np.moveaxis(value, axis, -1)
@@ -359,8 +369,8 @@ def _positive(g: _Grower) -> str:
 
 def _with_corner(g: _Grower) -> str:
     a, value = g.floating()
-    _far_from(value, 0.0)
-    return f"T.{g.choose('abs', 'nnet.relu', 'sign')}({a})"
+    shift = _border(g, value)
+    return f"T.{g.choose('abs', 'nnet.relu', 'sign')}({a} - {shift})"
 
 
 def _arithmetic(g: _Grower) -> str:
@@ -388,35 +398,38 @@ def _power(g: _Grower) -> str:
 
 def _extremum(g: _Grower) -> str:
     a, x = g.floating()
-    b, y = g.floating()
-    _need(x.shape == y.shape)
+    function = g.choose("maximum", "minimum")
+    if g.rng.random() < 0.5:
+        return f"T.{function}({a}, {_border(g, x)})"
+    b, y = g.pick(lambda v, _: v.dtype.kind == "f" and v.shape == x.shape)
     _far_from(x, y)
-    return f"T.{g.choose('maximum', 'minimum')}({a}, {b})"
+    return f"T.{function}({a}, {b})"
 
 
 def _clip(g: _Grower) -> str:
     a, value = g.floating()
-    _far_from(value, -1.0)
-    _far_from(value, 1.0)
-    return f"T.clip({a}, -1.0, 1.0)"
+    low, high = sorted((_border(g, value), _border(g, value)))
+    return f"T.clip({a}, {low}, {high})"
 
 
 def _compare(g: _Grower) -> str:
     a, x = g.pick(lambda v, _: v.dtype.kind in "if")
+    function = g.choose("lt", "le", "gt", "ge", "eq", "neq")
     if g.rng.random() < 0.5:
-        b, y = g.pick(lambda v, _: v.dtype.kind in "if")
-        _need(x.shape == y.shape)
-    else:
-        b, y = "0", np.array(0)
+        return f"T.{function}({a}, {_border(g, x) if x.dtype.kind == 'f' else 0})"
+    b, y = g.pick(lambda v, _: v.dtype.kind in "if" and v.shape == x.shape)
     _far_from(x, y)
-    return f"T.{g.choose('lt', 'le', 'gt', 'ge', 'eq', 'neq')}({a}, {b})"
+    return f"T.{function}({a}, {b})"
 
 
 def _where(g: _Grower) -> str:
-    c, _ = g.pick(lambda v, _: v.dtype.kind == "b")
-    a, _ = g.floating()
+    a, x = g.floating()
+    if g.rng.random() < 0.5:
+        condition, _ = g.pick(lambda v, _: v.dtype.kind == "b")
+    else:
+        condition = f"{a} > {_border(g, x)}"
     b = g.floating()[0] if g.rng.random() < 0.7 else "0"
-    return f"T.where({c}, {a}, {b})"
+    return f"T.where({condition}, {a}, {b})"
 
 
 def _logic(g: _Grower) -> str:
