@@ -52,6 +52,13 @@ CASTS: dict[str, Elementwise] = {
 }
 
 
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype given as a name, a NumPy dtype or a type. Errors: TypeMismatchError."""
+    if isinstance(dtype, np.dtype):
+        dtype = dtype.name
+    return TensorType(dtype).dtype
+
+
 def cast(x: Any, dtype: Any) -> Variable:
     """`x` with another dtype (a name, a NumPy dtype or type); `x` itself if it has it already.
 
@@ -59,5 +66,5 @@ def cast(x: Any, dtype: Any) -> Variable:
     wrap. Errors: TypeMismatchError for an unsupported dtype.
     """
     x = as_variable(x)
-    name = TensorType(dtype).dtype
+    name = dtype_name(dtype)
     return x if x.type.dtype == name else CASTS[name](x)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from symnet.ops.elementwise import elementwise
+from symnet.ops.elementwise import elementwise, numeric
 
 
 def _of_floats(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -22,4 +22,5 @@ round_away = elementwise(
     # float and the text holds for integers too
     "where(abs(x - trunc(x)) + abs(x - trunc(x)) >= 1, trunc(x) + sign(x), trunc(x))",
     _of_floats(lambda x: np.trunc(x) + np.where(abs(x - np.trunc(x)) >= 0.5, np.sign(x), 0)),
+    dtypes=numeric,
 )

@@ -11,9 +11,9 @@ import numpy as np
 
 from symnet.config import config
 from symnet.errors import TypeMismatchError
-from symnet.graph.types import INTEGERS, TensorType
+from symnet.graph.types import INTEGERS
 from symnet.graph.variables import Variable
-from symnet.ops.casting import cast
+from symnet.ops.casting import cast, dtype_name
 from symnet.ops.conversion import as_variable
 from symnet.ops.generate import (
     alloc,
@@ -57,7 +57,7 @@ def as_tensor(x: Any, name: str | None = None, ndim: int | None = None, dtype: A
     if isinstance(x, (list, tuple)) and _holds_variable(x):
         made = _stack([as_tensor(item) for item in x])
     else:
-        wanted = None if dtype is None or isinstance(x, Variable) else TensorType(dtype).dtype
+        wanted = None if dtype is None or isinstance(x, Variable) else dtype_name(dtype)
         made = as_variable(x, wanted, name)
     if dtype is not None:
         made = cast(made, dtype)

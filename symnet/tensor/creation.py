@@ -12,6 +12,7 @@ from symnet.config import config
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph.types import TensorType
 from symnet.graph.variables import Variable
+from symnet.ops.casting import dtype_name
 from symnet.ops.conversion import as_variable
 from symnet.tensor.variable import TensorConstant, TensorVariable
 
@@ -22,7 +23,9 @@ def _input(default: Flags, name: str | None, dtype: Any, shape: Any) -> TensorVa
     sizes = default if shape is None else tuple(shape)
     if len(sizes) != len(default):
         raise ShapeError(f"shape={sizes} has {len(sizes)} entries; {len(default)} are wanted")
-    made: TensorVariable = TensorType(config.floatX if dtype is None else dtype, sizes)(name)
+    made: TensorVariable = TensorType(config.floatX if dtype is None else dtype_name(dtype), sizes)(
+        name
+    )
     return made
 
 
@@ -79,7 +82,9 @@ def tensor(
     """
     if (shape is None) == (broadcastable is None):
         raise TypeMismatchError("T.tensor takes a dtype and either shape or broadcastable")
-    made: TensorVariable = TensorType(dtype, shape if shape is not None else broadcastable)(name)  # type: ignore[arg-type]
+    made: TensorVariable = TensorType(
+        dtype_name(dtype), shape if shape is not None else broadcastable
+    )(name)  # type: ignore[arg-type]
     return made
 
 
@@ -133,7 +138,7 @@ def _several_of(shape: Flags) -> list[Callable[..., list[TensorVariable]]]:
 
 def _of_type(type_: TensorType) -> Callable[..., TensorVariable]:
     def make(name: str | None = None, dtype: Any = None) -> TensorVariable:
-        made: TensorVariable = type_.clone(dtype=dtype)(name)
+        made: TensorVariable = type_.clone(None if dtype is None else dtype_name(dtype))(name)
         return made
 
     make.__name__ = str(type_)
@@ -157,5 +162,5 @@ def constant(value: Any, name: str | None = None, dtype: Any = None) -> TensorCo
     """
     if isinstance(value, Variable):
         raise TypeMismatchError(f"{value} is symbolic already")
-    made: Any = as_variable(value, None if dtype is None else TensorType(dtype).dtype, name)
+    made: Any = as_variable(value, None if dtype is None else dtype_name(dtype), name)
     return made  # type: ignore[no-any-return]
