@@ -89,7 +89,7 @@ class Elementwise(Op):
         domain: tuple[float, float] | None,
         commutative: bool,
     ):
-        names = "x y z w".split()
+        names = ("x", "y", "z", "w")
         self.tree = scalar.parse(expression, names)
         self.name = name
         self.expression = expression
@@ -99,7 +99,7 @@ class Elementwise(Op):
         self.dtype_rule = dtype_rule
         self.domain = domain
         self.commutative = commutative
-        self.cost = _cost(self.tree)
+        self.cost = tree_cost(self.tree)
 
     def __call__(self, *args: Any) -> Any:
         if len(args) != self.nargs:
@@ -235,15 +235,15 @@ def _positions(tree: scalar.Tree) -> set[int]:
 _DEAR = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh "
     "arcsinh arccosh arctanh sigmoid softplus erf erfc power floor_mod floor_div "
-    "philox_word0 philox_word1 philox_word2 philox_word3 normal_float32 normal_float64".split()
+    "philox_word0 philox_word1 philox_word2 philox_word3 normal_from_bits_float32 normal_from_bits_float64".split()
 )
 
 
-def _cost(tree: scalar.Tree) -> int:
+def tree_cost(tree: scalar.Tree) -> int:
     """Rough number of machine operations, for decisions about recomputing."""
     if not isinstance(tree, scalar.Call):
         return 0
-    return (20 if tree.function in _DEAR else 1) + sum(map(_cost, tree.args))
+    return (20 if tree.function in _DEAR else 1) + sum(map(tree_cost, tree.args))
 
 
 def float_x() -> str:

@@ -93,31 +93,31 @@ _KEY_AND_COUNTER = (
 _W0, _W1, _W2, _W3 = (f"philox_word{k}({_KEY_AND_COUNTER})" for k in range(4))
 
 
-@generator("uniform_float32", f"uniform_float32({_W0})", 3)
+@generator("uniform_float32", f"uniform_from_bits_float32({_W0})", 3)
 def _uniform_float32(sizes: Sequence[int], *state: Any) -> np.ndarray:
     return ((_words(sizes, *state)[0] >> np.uint32(8)) * 2.0**-24).astype("float32")
 
 
-@generator("uniform_float64", f"uniform_float64({_W0}, {_W1})", 3)
+@generator("uniform_float64", f"uniform_from_bits_float64({_W0}, {_W1})", 3)
 def _uniform_float64(sizes: Sequence[int], *state: Any) -> np.ndarray:
     return _fraction(*_words(sizes, *state)[:2]) * 2.0**-53
 
 
-@generator("normal_float32", f"normal_float32({_W0}, {_W1})", 3)
+@generator("normal_float32", f"normal_from_bits_float32({_W0}, {_W1})", 3)
 def _normal_float32(sizes: Sequence[int], *state: Any) -> np.ndarray:
     words = _words(sizes, *state)
     u = (words[0].astype("float32") + np.float32(0.5)) * np.float32(2.0**-32)
     return _box_muller(u.astype("float64"), words[1]).astype("float32")
 
 
-@generator("normal_float64", f"normal_float64({_W0}, {_W1}, {_W2}, {_W3})", 3)
+@generator("normal_float64", f"normal_from_bits_float64({_W0}, {_W1}, {_W2}, {_W3})", 3)
 def _normal_float64(sizes: Sequence[int], *state: Any) -> np.ndarray:
     high, low, turns, more = _words(sizes, *state)
     u = (_fraction(high, low) + 1.0) * 2.0**-53
     return _box_muller(u, turns, (more >> np.uint32(1)) * 2.0**-31)
 
 
-@generator("integers", f"bounded({_W0}, {_W1}, w)", 4)
+@generator("integers", f"bounded_from_bits({_W0}, {_W1}, w)", 4)
 def _integers(sizes: Sequence[int], seed: Any, stream: Any, step: Any, n: Any) -> np.ndarray:
     return _bounded(*_words(sizes, seed, stream, step)[:2], n)
 

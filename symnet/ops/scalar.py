@@ -12,6 +12,7 @@ Parsed once into trees of `Arg`, `Number` and `Call`. No Python object of the te
 """
 
 import ast
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Union
@@ -43,11 +44,11 @@ FUNCTIONS: dict[str, tuple[int, str]] = {
         "float32 float64".split()
     },
     **{f"philox_word{k}": (6, "uint32") for k in range(4)},
-    "uniform_float32": (1, "float32"),
-    "uniform_float64": (2, "float64"),
-    "normal_float32": (2, "float32"),
-    "normal_float64": (4, "float64"),
-    "bounded": (3, "int64"),
+    "uniform_from_bits_float32": (1, "float32"),
+    "uniform_from_bits_float64": (2, "float64"),
+    "normal_from_bits_float32": (2, "float32"),
+    "normal_from_bits_float64": (4, "float64"),
+    "bounded_from_bits": (3, "int64"),
 }
 
 _BINARY = {
@@ -84,7 +85,8 @@ class Call:
 Tree = Union[Arg, Number, Call]
 
 
-def parse(text: str, names: Sequence[str]) -> Tree:
+@functools.cache
+def parse(text: str, names: tuple[str, ...]) -> Tree:
     """The tree of a scalar expression over the arguments `names`."""
     positions = {name: k for k, name in enumerate(names)}
 

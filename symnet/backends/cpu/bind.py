@@ -1,0 +1,210 @@
+"""Binding: a linked program for concrete sizes becomes a frame that can be called.
+
+A frame owns the argument blocks, the arena and the step table of one call at a time. Binding is a
+few NumPy operations and one pass over the steps, no compilation: a new batch size costs
+microseconds (design D15).
+"""
+
+import heapq
+from collections.abc import Sequence
+
+import numpy as np
+
+from symnet.backends.cpu import tape_layout as layout
+from symnet.backends.cpu.blas import blas
+from symnet.backends.cpu.compile import native_function
+from symnet.backends.cpu.emit import emit
+from symnet.backends.cpu.link import ALWAYS, Linked, StepPlan, itemsize
+from symnet.backends.cpu.pool import pool, thread_count
+from symnet.kernels import gemm, permutation
+from symnet.schedule.program import Ref, Reg
+
+ALIGN = 64  # bytes, of every buffer in the arena
+
+# nanoseconds that one more operand or operation costs per element, in vectorised code; and the
+# work from which it pays to share a step among threads. Measured once, good for decisions only.
+NS_PER_OPERATION = 0.02
+SHARE_NS = 4000.0
+
+
+class Functions:
+    """Addresses of the native code of a linked program, compiled or loaded when made."""
+
+    def __init__(self, linked: Linked):
+        self.kernels = [native_function(emit(k), "kernel") for k in linked.program.kernels]
+        kinds = {(s.kind, s.number) for s in linked.steps}
+        self.gemm: dict[int, int] = {}
+        self.blas: dict[int, int] = {}
+        self.core = ""
+        if any(kind == "gemm" for kind, _ in kinds):
+            text, key = gemm.source()
+            library = blas()
+            self.core = library.core
+            for size, entry in ((4, "sgemm"), (8, "dgemm")):
+                if ("gemm", size) in kinds:
+                    self.gemm[size] = native_function(text, entry, extra_key=key)
+                    self.blas[size] = getattr(library, entry)
+        self.shuffle = 0
+        if ("shuffle", 0) in kinds:
+            self.shuffle = native_function(permutation.source(), "shuffle")
+
+
+class Frame:
+    """One binding of a program: everything native code touches while a call runs.
+
+    `objects` takes the ids of the arrays: inputs, shared, constants and outputs, in the order of
+    the program's objects. `output_shapes` are those of the arrays to be made before a call.
+    """
+
+    def __init__(
+        self,
+        linked: Linked,
+        functions: Functions,
+        registers: Sequence[int],
+        profile: np.ndarray | None = None,
+    ):
+        self.linked = linked
+        program = linked.program
+        values = np.asarray(registers, np.int64)
+        threads = thread_count()
+
+        def number(ref: Ref) -> int:
+            if isinstance(ref, Reg):
+                return int(values[linked.register_of[ref.number]])
+            return ref
+
+        args = self.args = linked.template.copy()
+        args[linked.size_words] = values[linked.size_registers]
+        addresses = self._plan_arena(number, threads)
+        if len(linked.pointer_words):
+            args[linked.pointer_words] = (
+                addresses[linked.pointer_buffers] + linked.pointer_offsets
+            )
+        words = self.words = np.zeros(layout.FRAME_WORDS, np.int64)
+        base = args.ctypes.data
+        args[linked.error_words] = words.ctypes.data + layout.ERROR * layout.WORD
+        for word, stride, size, length in linked.scratch:
+            args[word] = self._scratch
+            args[stride] = _round(size * number(length))
+        code = self.code = linked.code.copy()
+        code[linked.patched_rows, 5] += base
+        self.steps = np.zeros((len(linked.steps), layout.STEP_WORDS), np.int64)
+        shared = 0
+        rows = []
+        for index, step in enumerate(linked.steps):
+            function, extent, slabs, align = self._slabs(step, functions, number, threads)
+            flags = layout.CAN_FAIL if step.can_fail else 0
+            shared += slabs > 1
+            rows.append(
+                (function, base + step.first * layout.WORD, extent, slabs, align, flags, index, 0)
+            )
+        if rows:
+            self.steps[:] = rows
+        self.register_values = np.zeros(max(linked.registers, 1), np.int64)
+        self.keys = np.stack([linked.keys, values[linked.keys]], axis=1).copy()
+        self.object_ids = np.zeros(max(len(program.objects), 1), np.int64)
+        self.profile = profile
+        words[layout.CODE], words[layout.N_CODE] = code.ctypes.data, len(code)
+        words[layout.REGISTERS] = self.register_values.ctypes.data
+        words[layout.KEYS], words[layout.N_KEYS] = self.keys.ctypes.data, len(self.keys)
+        words[layout.STEPS], words[layout.N_STEPS] = self.steps.ctypes.data, len(self.steps)
+        words[layout.SHARED_STEPS] = shared
+        words[layout.THREADS] = threads
+        words[layout.OBJECTS] = self.object_ids.ctypes.data
+        words[layout.POOL] = pool().address
+        words[layout.ARRAY_TYPE] = id(np.ndarray)
+        words[layout.PROFILE] = 0 if profile is None else profile.ctypes.data
+        self.threads = threads
+        self.objects = memoryview(self.object_ids)
+        self.status = memoryview(words)
+        self.address = words.ctypes.data
+        self.output_shapes = [tuple(number(s) for s in o.shape) for o in program.outputs]
+
+    # ---- memory
+
+    def _plan_arena(self, number, threads: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+        """Addresses of the buffers: first fit over lifetimes, in the order of their first step."""
+        buffers = self.linked.program.buffers
+        offsets = np.zeros(len(buffers), np.int64)
+        free: list[tuple[int, int]] = []  # (size, offset), a heap by size
+        dying: list[tuple[int, int, int]] = []  # (last step, offset, size), a heap
+        top = 0
+        order = sorted(range(len(buffers)), key=lambda k: buffers[k].first)
+        for k in order:
+            buffer = buffers[k]
+            size = _round(itemsize(buffer.dtype) * number(buffer.size))
+            while dying and dying[0][0] < buffer.first:
+                _, offset, released = heapq.heappop(dying)
+                heapq.heappush(free, (released, offset))
+            offset = -1
+            passed = []
+            while free and len(passed) < 8:
+                available, place = heapq.heappop(free)
+                if available >= size and (available <= 2 * size or available <= 4096):
+                    offset = place
+                    break
+                passed.append((available, place))
+            else:
+                available = size
+            for item in passed:
+                heapq.heappush(free, item)
+            if offset < 0:
+                offset, available = top, size
+                top += size
+            heapq.heappush(dying, (buffer.last, offset, available))
+            offsets[k] = offset
+        scratch = max(
+            (_round(size * number(length)) for _, _, size, length in self.linked.scratch), default=0
+        )
+        # every scratch operand of a step needs a row of its own
+        several = max((s for s in _scratch_counts(self.linked)), default=0)
+        self.arena_bytes = top + scratch * threads * max(several, 1)
+        self._arena = np.empty(self.arena_bytes + ALIGN, np.uint8)
+        start = _round(self._arena.ctypes.data)
+        self._scratch = start + top
+        return start + offsets
+
+    def _slabs(self, step: StepPlan, functions: Functions, number, threads: int):  # type: ignore[no-untyped-def]
+        """(address, extent, slabs, alignment of slab bounds) of a step for these sizes."""
+        if step.kind == "gemm":
+            m, n, k, batch = (number(r) for r in step.work)
+            size = step.number
+            dtype = "float32" if size == 4 else "float64"
+            plan = gemm.plan(
+                m, n, k, dtype, threads, batch=batch, tb=bool(step.cost), blas_core=functions.core
+            )
+            args = self.args[step.first : step.first + gemm.WORDS]
+            args[gemm.AXIS], args[gemm.OWN] = plan.axis, plan.own
+            args[gemm.BLAS] = functions.blas[size]
+            extent = (m, n, batch)[plan.axis]
+            return functions.gemm[size], extent, plan.slabs, plan.align
+        if step.kind == "shuffle":
+            return functions.shuffle, 1, 1, 1
+        address = functions.kernels[step.number]
+        if isinstance(step.extent, int) and step.extent == ALWAYS:
+            return address, 1, 1, 1
+        extent = number(step.extent)
+        if threads == 1 or extent < 2:
+            return address, extent, 1, 1
+        elements = 1
+        for ref in step.work:
+            elements *= number(ref)
+        work = elements * step.cost * NS_PER_OPERATION
+        if work < SHARE_NS:
+            return address, extent, 1, 1
+        slabs = threads if work < 40 * SHARE_NS else 4 * threads
+        align = 16 if extent >= 64 * slabs else 1
+        return address, extent, min(slabs, extent), align
+
+
+def _round(size: int) -> int:
+    return (size + ALIGN - 1) // ALIGN * ALIGN
+
+
+def _scratch_counts(linked: Linked) -> list[int]:
+    counts: dict[int, int] = {}
+    for step in linked.steps:
+        if step.kind == "kernel":
+            kernel = linked.program.kernels[step.number]
+            counts[step.number] = sum(o.per_thread for o in kernel.operands)
+    return list(counts.values())

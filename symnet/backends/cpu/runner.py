@@ -1,0 +1,309 @@
+"""Running a linked program: leasing frames, rebinding, and turning native statuses into errors.
+
+A frame is bound to sizes and used by one call at a time. Calls take a free frame of the last
+binding; the native side compares the actual sizes with the binding's and says REBIND when they
+differ, before anything has happened. So the common call is: fill in addresses, one native call.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from symnet.backends.cpu import tape_layout as layout
+from symnet.backends.cpu.bind import Frame, Functions
+from symnet.backends.cpu.link import Linked
+from symnet.backends.cpu.pool import pool, thread_count
+from symnet.backends.cpu.tape import calls
+from symnet.errors import CompilerError, IndexOutOfBoundsError, ShapeError
+from symnet.graph.origin import UNKNOWN, Origin
+from symnet.graph.variables import SharedVariable, Variable
+from symnet.schedule.program import accesses
+
+BINDINGS = 16  # sets of sizes whose frames are kept
+
+
+class Runner:
+    """An executable program together with the arrays it works on.
+
+    `run(arrays)` takes one fitting array per input (dtype, dimensions, contiguity as the types
+    say) and returns fresh output arrays. Shared variables are read and updated.
+    """
+
+    def __init__(
+        self,
+        linked: Linked,
+        inputs: Sequence[Variable],
+        shared: Sequence[SharedVariable],
+        constants: Sequence[np.ndarray],
+        origins: Sequence[Origin],
+        profile: bool = False,
+    ):
+        self.linked = linked
+        self.program = linked.program
+        self.inputs = list(inputs)
+        self.shared = list(shared)
+        self.constants = list(constants)
+        self.origins = list(origins)
+        self.functions = Functions(linked)
+        self.native = calls()
+        self.call = self.native.call
+        steps = max(len(self.program.steps), 1)
+        self.profile = np.zeros((steps, 2), np.int64) if profile else None
+        self._fixed: list[tuple[int, int]] = []  # object number, position in inputs
+        self.input_numbers: list[int] = []
+        self.output_numbers: list[int] = []
+        self.shared_numbers: list[tuple[int, int]] = []
+        self.constant_numbers: list[tuple[int, int]] = []
+        for number, o in enumerate(self.program.objects):
+            if o.role == "input":
+                self.input_numbers.append(number)
+            elif o.role == "output":
+                self.output_numbers.append(number)
+            elif o.role == "shared":
+                self.shared_numbers.append((number, o.position))
+            else:
+                self.constant_numbers.append((number, o.position))
+        self.output_dtypes = [np.dtype(o.dtype) for o in self.program.outputs]
+        self.overwritten = self._overwritten()
+        self.free: list[Frame] = []  # of the last binding
+        self._bindings: OrderedDict[tuple[int, ...], list[Frame]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def _overwritten(self) -> list[int]:
+        """Positions of shared variables whose storage the program writes."""
+        from_steps = {
+            storage
+            for step in self.program.steps
+            for storage in accesses(step, self.program.kernels)[1]
+        }
+        return [p for number, p in self.shared_numbers if ("object", number) in from_steps]
+
+    # ---- frames
+
+    def lease(self) -> Frame | None:
+        """A free frame of the last binding, its shared addresses up to date; None if there is none."""
+        try:
+            frame = self.free.pop()
+        except IndexError:
+            return None
+        if frame.epoch != SharedVariable.epoch:  # type: ignore[attr-defined]
+            self._attach(frame)
+        if frame.threads != thread_count():
+            with self._lock:
+                self._bindings.clear()
+                self.free = []
+            return None
+        return frame
+
+    def _attach(self, frame: Frame) -> None:
+        """Enter the arrays that are not arguments into a frame."""
+        epoch = SharedVariable.epoch
+        storages = [self.shared[position].storage for _, position in self.shared_numbers]
+        for (number, _), storage in zip(self.shared_numbers, storages):
+            frame.objects[number] = id(storage)
+        for number, position in self.constant_numbers:
+            frame.objects[number] = id(self.constants[position])
+        frame.storages = storages  # type: ignore[attr-defined]
+        frame.epoch = epoch  # type: ignore[attr-defined]
+
+    def _bind(self, registers: Sequence[int]) -> Frame:
+        """A frame for the sizes in `registers`, made or taken from those kept."""
+        values = np.asarray(registers, np.int64)
+        key = (thread_count(), *values[self.linked.keys].tolist())
+        with self._lock:
+            known = self._bindings.get(key)
+            if known is None:
+                known = self._bindings[key] = []
+                while len(self._bindings) > BINDINGS:
+                    self._bindings.popitem(last=False)
+            else:
+                self._bindings.move_to_end(key)
+            self.free = known
+            try:
+                frame = known.pop()
+            except IndexError:
+                frame = None
+        if frame is None:
+            frame = Frame(self.linked, self.functions, values, self.profile)
+            frame.home = known  # type: ignore[attr-defined]
+            frame.epoch = -1  # type: ignore[attr-defined]
+        if frame.epoch != SharedVariable.epoch:  # type: ignore[attr-defined]
+            self._attach(frame)
+        return frame
+
+    def _probe(self, arrays: Sequence[np.ndarray]) -> Frame:
+        """Run the shape program alone, to learn the sizes of the first binding."""
+        linked = self.linked
+        args = linked.template.copy()
+        code = linked.code.copy()
+        code[linked.patched_rows, 5] += args.ctypes.data
+        registers = np.zeros(max(linked.registers, 1), np.int64)
+        ids = np.zeros(max(len(self.program.objects), 1), np.int64)
+        # outputs are looked at for their address only, which is not used here
+        ids[:] = id(_NOTHING)
+        words = np.zeros(layout.FRAME_WORDS, np.int64)
+        words[layout.CODE], words[layout.N_CODE] = code.ctypes.data, len(code)
+        words[layout.REGISTERS] = registers.ctypes.data
+        words[layout.OBJECTS] = ids.ctypes.data
+        words[layout.POOL] = pool().address
+        words[layout.ARRAY_TYPE] = id(np.ndarray)
+        storages = [self.shared[position].storage for _, position in self.shared_numbers]
+        for (number, _), storage in zip(self.shared_numbers, storages):
+            ids[number] = id(storage)
+        for number, position in self.constant_numbers:
+            ids[number] = id(self.constants[position])
+        for number, array in zip(self.input_numbers, arrays):
+            ids[number] = id(array)
+        # reads of the arena's addresses are patched rows of the code too; they read zeros here
+        status = self.call(words.ctypes.data)
+        if status:
+            self._fail(status, memoryview(words), arrays)
+        return self._bind(registers)
+
+    # ---- calls
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One call with fitting arrays. Errors: ShapeError, IndexOutOfBoundsError."""
+        arrays = self._apart(arrays)
+        frame = self.lease() or self._probe(arrays)
+        while True:
+            try:
+                for number, array in zip(self.input_numbers, arrays):
+                    frame.objects[number] = id(array)
+                outputs = [
+                    np.empty(shape, dtype)
+                    for shape, dtype in zip(frame.output_shapes, self.output_dtypes)
+                ]
+                for number, out in zip(self.output_numbers, outputs):
+                    frame.objects[number] = id(out)
+                status = self.call(frame.address)
+                if status == layout.OK:
+                    return self.finish(outputs)
+                if status == layout.REBIND:
+                    registers = frame.register_values.copy()
+                else:
+                    self._fail(status, frame.status, arrays)
+            finally:
+                frame.home.append(frame)  # type: ignore[attr-defined]
+            frame = self._bind(registers)
+
+    def finish(self, outputs: list[np.ndarray]) -> list[np.ndarray]:
+        """Shared variables whose value changed its shape take their new array."""
+        for position, output in self.program.rebinds:
+            self.shared[position].rebind(outputs[output])
+        return outputs[len(self.program.rebinds) :] if self.program.rebinds else outputs
+
+    def _apart(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Arguments that overlap a storage about to be overwritten are copied first."""
+        if not self.overwritten:
+            return list(arrays)
+        storages = [self.shared[p].storage for p in self.overwritten]
+        return [
+            a.copy() if any(np.may_share_memory(a, s) for s in storages) else a for a in arrays
+        ]
+
+    def map(
+        self,
+        sequences: Sequence[np.ndarray],
+        count: int,
+        between: Callable[[int], bool] | None = None,
+        limit_ns: int = 50_000_000,
+    ) -> list[np.ndarray]:
+        """`count` calls in native code, the k-th with element k of every sequence; outputs stacked.
+
+        About every `limit_ns` the loop comes back to Python: `between(calls done)` is called and
+        pending signals are served; it ends early, with what is done, if `between` returns True.
+        Each call is atomic; after an error or an interrupt the calls before it have happened.
+        """
+        sequences = [np.ascontiguousarray(s) for s in self._apart(sequences)]
+        stacked: list[np.ndarray] | None = None
+        done = 0
+        while done < count:
+            views = [s[done : done + 1].reshape(s.shape[1:]) for s in sequences]
+            frame = self.lease() or self._probe(views)
+            try:
+                if stacked is None:
+                    stacked = [
+                        np.empty((count, *shape), dtype)
+                        for shape, dtype in zip(frame.output_shapes, self.output_dtypes)
+                    ]
+                elif [s.shape[1:] for s in stacked] != frame.output_shapes:
+                    raise ShapeError(
+                        f"map: outputs of call {done} have shapes {frame.output_shapes}, those "
+                        f"before had {[s.shape[1:] for s in stacked]}; they cannot be stacked"
+                    )
+                outs = [s[done : done + 1].reshape(s.shape[1:]) for s in stacked]
+                table = []
+                header = layout.OBJECT_HEADER + layout.ARRAY_DATA
+                for number, view in zip(self.input_numbers, views):
+                    frame.objects[number] = id(view)
+                    table.append((id(view) + header, view.nbytes))
+                for number, out in zip(self.output_numbers, outs):
+                    frame.objects[number] = id(out)
+                    table.append((id(out) + header, out.nbytes))
+                # the data addresses of these private views are advanced natively, call by call
+                rows = np.array(table, np.int64).reshape(-1, 2)
+                completed = self.native.call_many(  # type: ignore[operator]
+                    frame.address, count - done, rows.ctypes.data, len(rows), limit_ns
+                )
+                done += completed
+                status = frame.status[layout.STATUS]
+                if status == layout.REBIND:
+                    registers = frame.register_values.copy()
+                elif status != layout.OK:
+                    self._fail(status, frame.status, views)
+            finally:
+                frame.home.append(frame)  # type: ignore[attr-defined]
+            if status == layout.REBIND:
+                again = self._bind(registers)
+                again.home.append(again)  # type: ignore[attr-defined]
+            if between is not None and between(done):
+                break
+        if stacked is None:
+            return [np.empty((0, *(0 for _ in o.shape)), o.dtype) for o in self.program.outputs]
+        return [s[:done] for s in stacked]
+
+    # ---- errors
+
+    def _fail(
+        self, status: int, words: memoryview, arrays: Sequence[np.ndarray]
+    ) -> None:
+        """Raise what a native status means."""
+        error, a, b = (words[layout.ERROR + k] for k in range(3))
+        if status == layout.SLOW:
+            raise CompilerError(f"argument {a} is not of its type")  # `run` gets fitting arrays
+        if status not in (layout.CHECK, layout.KERNEL_ERROR):
+            raise CompilerError(f"native status {status}")
+        kind, *rest = self.linked.checks[error]
+        if kind == "static":
+            number, axis, size = rest
+            o = self.program.objects[number]
+            variable = self.inputs[o.position]
+            raise ShapeError(
+                f"input {variable} has size {a} in dimension {axis}; {variable.type} wants {size}"
+            )
+        if kind == "size":
+            check = self.program.checks[rest[0]]
+            shown = "" if check.index else f": {a} and {b}"
+            text = f"{check.message}{shown}{self._given(arrays)}{self._line(check.origin)}"
+            raise (IndexOutOfBoundsError if check.index else ShapeError)(text)
+        _, origin, _ = rest
+        raise IndexOutOfBoundsError(
+            f"index {a} is out of bounds for a dimension of size {b}"
+            f"{self._given(arrays)}{self._line(origin)}"
+        )
+
+    def _given(self, arrays: Sequence[np.ndarray]) -> str:
+        shapes = [f"{v}: {a.dtype}{a.shape}" for v, a in zip(self.inputs, arrays)]
+        shapes += [f"{s}: {s.storage.dtype}{s.storage.shape}" for s in self.shared]
+        return f"\n  with {', '.join(shapes)}" if shapes else ""
+
+    def _line(self, origin: int) -> str:
+        where = self.origins[origin] if origin < len(self.origins) else UNKNOWN
+        return "" if where is UNKNOWN else f"\n  built at {where}"
+
+
+_NOTHING = np.zeros(())
+

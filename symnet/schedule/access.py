@@ -1,0 +1,85 @@
+"""How a kernel reads a variable: one coordinate per dimension, affine in the kernel's loops.
+
+    Coordinate = offset + step * (loop axis | row value | nothing)
+
+Views (dimshuffle, slice, broadcast) are functions on coordinates: a kernel that reads a view reads
+what is behind it at other coordinates, and no view ever becomes a kernel of its own.
+"""
+
+from typing import NamedTuple
+
+from symnet.graph import dims
+from symnet.graph.dims import Size
+from symnet.graph.variables import Apply
+from symnet.ops.indexing import Subtensor
+from symnet.ops.movement import BroadcastTo, DimShuffle
+from symnet.schedule.shapes import Shapes
+
+
+class Coordinate(NamedTuple):
+    """Position in one dimension. `axis` is a loop of the kernel, `value` an integer computed in it
+    (a gather); at most one of them is set."""
+
+    axis: int | None = None
+    step: int = 1
+    offset: Size = 0
+    value: object = None
+
+
+ZERO = Coordinate()
+Coordinates = tuple[Coordinate, ...]
+VIEWS = (DimShuffle, BroadcastTo, Subtensor)
+
+
+def behind(node: Apply, at: Coordinates, shapes: Shapes) -> Coordinates:
+    """Coordinates in the input of a view node, given those in its output."""
+    op = node.op
+    source = node.inputs[0]
+    if isinstance(op, DimShuffle):
+        where = [ZERO] * source.type.ndim
+        for position, axis in enumerate(op.order):
+            if axis != "x":
+                where[axis] = at[position]  # type: ignore[index]
+        return tuple(where)
+    if isinstance(op, BroadcastTo):
+        return tuple(
+            ZERO if size == 1 else coordinate
+            for size, coordinate in zip(source.type.shape, at)
+        )
+    assert isinstance(op, Subtensor)
+    scalars = iter(node.inputs[1:])
+    sizes = shapes.of[source]
+    found: list[Coordinate] = []
+    rest = iter(at)
+
+    def number(entry: object) -> Size | None:
+        if entry == "in":
+            return shapes.value(next(scalars))
+        return entry  # type: ignore[return-value]
+
+    for size, entry in zip(sizes, op.spec):
+        if entry[0] == "index":
+            index = number(entry[1])
+            if isinstance(index, int):
+                moved = dims.add(index, size) if index < 0 else index
+            else:
+                moved = dims.apply("select", dims.apply("lt", index, 0), dims.add(index, size), index)
+            found.append(Coordinate(offset=moved))
+            continue
+        start, stop, step = number(entry[1]), number(entry[2]), entry[3]
+        first, _ = dims.slice_bounds(size, start, stop, step)
+        inner = next(rest)
+        offset = dims.add(first, dims.mul(inner.offset, step))
+        found.append(inner._replace(step=inner.step * step, offset=offset))
+    found.extend(rest)
+    return tuple(found)
+
+
+def contiguous_strides(sizes: tuple[Size, ...]) -> tuple[Size, ...]:
+    """Strides in elements of a C-contiguous array."""
+    strides: list[Size] = []
+    total: Size = 1
+    for size in reversed(sizes):
+        strides.append(total)
+        total = dims.mul(size, total)
+    return tuple(reversed(strides))

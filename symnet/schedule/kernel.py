@@ -1,0 +1,261 @@
+"""The kernel IR: one fused loop nest.
+
+Grammar::
+
+    Kernel    = form, kept loops, reduced loops, operands, scalars, slots, stages
+    form      = "map"      all loops kept; the outermost is cut into slabs
+              | "rows"     reductions innermost, row values are scalars
+              | "columns"  the last kept loop innermost, row values are short arrays
+              | "blocks"   no kept loop: the outermost reduced loop is cut into blocks, each block
+                           stores its partial results; a second kernel combines them
+              | "serial"   like map, but the loops `serial` run inside one slab in order (scatter)
+    Stage     = row statements (once per row, before the loop), loop statements, accumulators
+    Statement = Let(name, function, args, dtype)        function of ops.scalar.FUNCTIONS
+              | Load(name, operand, index, dtype)
+              | Store(operand, index, value)
+              | Counter(name, index)                    int64 from loop counters
+              | CheckIndex(name, value, size)           value, moved into [0, size); else the error
+              | Scalar(name, position)                  a run-time scalar argument
+    argument  = name of a statement | Literal(value, dtype)
+    Index     = sum of loop counter * stride + sum of value * stride, in elements
+
+Strides and sizes are integers known when compiled (0 and 1, mostly), or slots "s0", "s1", ...: words
+of the argument block. So a kernel serves every size; only rank, contiguity and broadcasting shape
+its code. Names are numbered by position, so equal kernels are equal texts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from symnet.errors import CompilerError
+
+Stride = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Offset into an operand: loop l times strides[l], plus row values times strides."""
+
+    strides: tuple[Stride, ...]
+    values: tuple[tuple[str, Stride], ...] = ()
+
+    def __str__(self) -> str:
+        terms = [
+            f"i{loop}" if stride == 1 else f"i{loop}*{stride}"
+            for loop, stride in enumerate(self.strides)
+            if stride != 0
+        ]
+        terms += [n if s == 1 else f"{n}*{s}" for n, s in self.values]
+        return " + ".join(terms) or "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    value: float | int | bool
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.value!r}:{self.dtype}"
+
+
+Argument = str | Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    name: str
+    function: str
+    args: tuple[Argument, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype} = {self.function}({', '.join(map(str, self.args))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    name: str
+    operand: int
+    index: Index
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype} = p{self.operand}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    operand: int
+    index: Index
+    value: Argument
+    add: bool = False  # accumulate into what is there
+
+    def __str__(self) -> str:
+        return f"p{self.operand}[{self.index}] {'+=' if self.add else '='} {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    name: str
+    index: Index
+    offset: Stride = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}: int64 = {self.index} + {self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIndex:
+    name: str
+    value: Argument
+    size: Stride
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.name}: int64 = check_index({self.value}, {self.size})"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    name: str
+    position: int
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype} = scalar {self.position}"
+
+
+Statement = Let | Load | Store | Counter | CheckIndex | Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulator:
+    """`name` = reduction of `value` over the reduced loops. argmax/argmin also need `position`."""
+
+    name: str
+    function: str  # sum prod max min any all argmax argmin
+    value: Argument
+    dtype: str
+    position: Argument | None = None
+
+    def __str__(self) -> str:
+        where = f" at {self.position}" if self.position is not None else ""
+        return f"{self.name}: {self.dtype} = {self.function} of {self.value}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    row: tuple[Statement, ...] = ()
+    loop: tuple[Statement, ...] = ()
+    accumulators: tuple[Accumulator, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A pointer argument. Operands of one `scope` may overlap each other, of others never."""
+
+    dtype: str
+    scope: int
+    written: bool
+    per_thread: bool = False  # a scratch row, one per thread
+
+    def __str__(self) -> str:
+        return f"{self.dtype}*{' scratch' if self.per_thread else ''} scope {self.scope}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One fused loop nest; see the module's grammar.
+
+    kept, reduced   number of loops of each kind; loops are numbered kept first
+    slots           number of integer arguments: the extents of the loops, in order, then strides
+    """
+
+    form: str
+    kept: int
+    reduced: int
+    operands: tuple[Operand, ...]
+    scalars: tuple[str, ...]
+    slots: int
+    stages: tuple[Stage, ...]
+    can_fail: bool = False
+    cost: int = field(default=0, compare=False)  # rough operations per element, for slab sizes
+    outer: int = 0  # "serial": the number of kept loops that may be cut into slabs
+    first_partial: int = 0  # "blocks": the operand of the first accumulator's partial results
+
+    @property
+    def loops(self) -> int:
+        return self.kept + self.reduced
+
+    def statements(self) -> Iterator[Statement]:
+        for stage in self.stages:
+            yield from stage.row
+            yield from stage.loop
+
+    def __str__(self) -> str:
+        lines = [f"kernel {self.form}, {self.kept} kept and {self.reduced} reduced loops"]
+        lines += [f"  p{k}: {o}{' written' if o.written else ''}" for k, o in enumerate(self.operands)]
+        kept = " ".join(f"i{k}<s{k}" for k in range(self.kept))
+        inner = " ".join(f"i{k}<s{k}" for k in range(self.kept, self.loops))
+        lines.append(f"  for {kept or 'once'}:")
+        for stage in self.stages:
+            lines += [f"    {s}" for s in stage.row]
+            if stage.loop or stage.accumulators:
+                lines.append(f"    for {inner}:")
+                lines += [f"      {s}" for s in stage.loop]
+                lines += [f"      {a}" for a in stage.accumulators]
+        return "\n".join(lines)
+
+
+def check_kernel(kernel: Kernel) -> None:
+    """Verify that a kernel is well formed. Errors: CompilerError with the kernel printed."""
+
+    def fail(why: str) -> None:
+        raise CompilerError(f"malformed kernel: {why}\n{kernel}")
+
+    def known(argument: Argument, names: set[str]) -> None:
+        if isinstance(argument, str) and argument not in names:
+            fail(f"{argument} is used before it is defined")
+
+    def index(where: Index, names: set[str], row: bool) -> None:
+        if len(where.strides) != kernel.loops:
+            fail(f"index {where} does not have {kernel.loops} strides")
+        if row and any(s != 0 for s in where.strides[kernel.kept :]):
+            fail(f"row statement with index {where} over reduced loops")
+        for name, _ in where.values:
+            known(name, names)
+
+    if kernel.form not in ("map", "rows", "columns", "blocks", "serial"):
+        fail(f"form {kernel.form!r}")
+    if kernel.form in ("map", "serial") and (kernel.reduced or len(kernel.stages) != 1):
+        fail("a map has no reductions")
+    if kernel.form == "blocks" and (kernel.kept or len(kernel.stages) != 1):
+        fail("blocks reduce everything, in one stage")
+    row_names: set[str] = set()
+    for stage in kernel.stages:
+        for row, statements in ((True, stage.row), (False, stage.loop)):
+            names = row_names if row else set(row_names)
+            for s in statements:
+                if isinstance(s, (Let, Load, Counter, CheckIndex, Scalar)) and s.name in names:
+                    fail(f"{s.name} is defined twice")
+                if isinstance(s, (Load, Store)):
+                    index(s.index, names, row)
+                    if not 0 <= s.operand < len(kernel.operands):
+                        fail(f"no operand {s.operand}")
+                if isinstance(s, Store):
+                    known(s.value, names)
+                    if not kernel.operands[s.operand].written:
+                        fail(f"store into operand {s.operand}, which is not written")
+                    continue
+                if isinstance(s, Counter):
+                    index(s.index, names, row)
+                elif isinstance(s, Let):
+                    for a in s.args:
+                        known(a, names)
+                elif isinstance(s, CheckIndex):
+                    known(s.value, names)
+                names.add(s.name)
+            if not row:
+                for a in stage.accumulators:
+                    known(a.value, names)
+                    row_names.add(a.name)

@@ -1,0 +1,319 @@
+"""From the expressions of a group to the values of its kernel: what is loaded, computed, reduced.
+
+`Values.read(variable, coordinates)` gives the value of a variable at a place of the iteration space.
+Views become coordinates; stored variables become loads; everything else is computed in place from
+its inputs, at the coordinates they are needed at. The walk is iterative.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symnet.errors import CompilerError
+from symnet.graph import dims
+from symnet.graph.dims import Size
+from symnet.graph.origin import Origin
+from symnet.graph.variables import Apply, Constant, Variable
+from symnet.ops import scalar
+from symnet.ops.barrier import Barrier
+from symnet.ops.elementwise import Elementwise
+from symnet.ops.generate import Generate
+from symnet.ops.indexing import CheckedIndex, Take
+from symnet.ops.reduction import ArgReduce, Reduce
+from symnet.ops.shape import MakeVector
+from symnet.schedule.access import (
+    VIEWS,
+    ZERO,
+    Coordinate,
+    Coordinates,
+    behind,
+    contiguous_strides,
+)
+from symnet.schedule.shapes import Shapes
+
+
+class Value:
+    """A scalar computed in a kernel.
+
+    kind     "let" (function, args), "load" (variable, coordinates), "counter" (coordinates and
+             sizes: a linear position), "check" (args[0] in [0, size)), "scalar" (size or constant),
+             "reduce" (function, args[0], and args[1] the position for arg-reductions)
+    full     depends on the reduced loops; else one per row
+    depth    number of reductions that come one after the other behind it
+    """
+
+    __slots__ = (
+        "args", "cost", "coordinates", "depth", "detail", "dtype", "full", "function", "kind",
+        "origin",
+    )  # fmt: skip
+
+    def __init__(self, kind: str, dtype: str, function: str = "", args: tuple = (), detail: Any = None):
+        self.kind = kind
+        self.dtype = dtype
+        self.function = function
+        self.args = args  # Values and scalar.Number with dtype as ("num", value, dtype)
+        self.detail = detail
+        self.coordinates: Coordinates = ()
+        self.full = False
+        self.depth = 0
+        self.cost = 1
+        self.origin: Origin | None = None
+        for a in args:
+            if isinstance(a, Value):
+                self.full |= a.full
+                self.depth = max(self.depth, a.depth)
+
+
+Number = tuple[str, Any, str]
+
+
+class Values:
+    """The values of one kernel.
+
+    stored      variables that are in memory when the kernel runs
+    reduced     loop axes that are reduced
+    reductions  for each Reduce/ArgReduce output computed in this kernel: the coordinates of its
+                input, and those of its result, in loop axes
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        stored: Callable[[Variable], bool],
+        reduced: frozenset[int],
+        reductions: dict[Variable, tuple[Coordinates, Coordinates]],
+        view_of: dict[Variable, tuple[Variable, "Strided"]] | None = None,
+    ):
+        self.shapes = shapes
+        self.stored = stored
+        self.reduced = reduced
+        self.reductions = reductions
+        self._memo: dict[tuple, Value] = {}
+        self._lets: dict[tuple, Value] = {}
+
+    # ---- reading a variable
+
+    def read(self, variable: Variable, at: Coordinates) -> Value:
+        stack: list[tuple[Variable, Coordinates]] = [(variable, at)]
+        while stack:
+            key = stack[-1]
+            if key in self._memo:
+                stack.pop()
+                continue
+            result = self._step(*key)
+            if isinstance(result, Value):
+                self._memo[key] = result
+                stack.pop()
+            else:
+                stack.extend(result)
+        return self._memo[variable, at]
+
+    def _step(self, variable: Variable, at: Coordinates) -> Value | list[tuple]:
+        """The value, or what must be read first."""
+        if isinstance(variable, Constant) and variable.data.size == 1:
+            return self.constant(variable)
+        if self.stored(variable):
+            return self._load(variable, at)
+        node = variable.owner
+        if node is None:
+            return self._load(variable, at)
+        op = node.op
+        if variable.type.ndim == 0 and variable.type.dtype in ("int64", "bool"):
+            size = self.shapes.value_or_none(variable)
+            if size is not None:
+                return self.size(size, variable.type.dtype)
+        if isinstance(op, VIEWS):
+            return self._through([(node.inputs[0], behind(node, at, self.shapes))])
+        if isinstance(op, Barrier):
+            return self._through([(node.inputs[0], at)])
+        if isinstance(op, Elementwise):
+            places = [(v, self.project(v, at)) for v in node.inputs]
+            return self._missing(places) or self._elementwise(node, [self._memo[p] for p in places])
+        if isinstance(op, (Reduce, ArgReduce)):
+            return self._reduce(node, variable, at)
+        if isinstance(op, Take):
+            return self._take(node, at)
+        if isinstance(op, CheckedIndex):
+            places = [(node.inputs[0], at)]
+            return self._missing(places) or self._check(node, self._memo[places[0]])
+        if isinstance(op, Generate):
+            return self._generate(node, at)
+        raise CompilerError(f"{op} cannot be computed inside a kernel")
+
+    def _through(self, places: list[tuple]) -> Value | list[tuple]:
+        return self._missing(places) or self._memo[places[0]]
+
+    def _missing(self, places: Sequence[tuple]) -> list[tuple]:
+        return [p for p in places if p not in self._memo]
+
+    def project(self, variable: Variable, at: Coordinates) -> Coordinates:
+        """Coordinates in an operand that may broadcast, from those in the result."""
+        shape = variable.type.shape
+        if not shape:
+            return ()
+        if 1 not in shape:
+            return at
+        return tuple(ZERO if size == 1 else c for size, c in zip(shape, at))
+
+    # ---- leaves
+
+    def constant(self, variable: Constant) -> Value:
+        data = variable.data.reshape(-1)[0]
+        key = ("constant", variable.type.dtype, data.tobytes())
+        if key not in self._lets:
+            self._lets[key] = Value("scalar", variable.type.dtype, "constant", (), data)
+        return self._lets[key]
+
+    def size(self, size: Size, dtype: str = "int64") -> Value:
+        key = ("size", size, dtype)
+        if key not in self._lets:
+            value = Value("scalar", "int64", "size", (), size)
+            if dtype == "bool":
+                value = self.let("cast_bool", (value,), "bool")
+            self._lets[key] = value
+        return self._lets[key]
+
+    def _place(self, value: Value, at: Coordinates) -> Value:
+        value.coordinates = at
+        for c in at:
+            if c.axis is not None and c.axis in self.reduced:
+                value.full = True
+            if c.value is not None:
+                value.full |= c.value.full  # type: ignore[attr-defined]
+                value.depth = max(value.depth, c.value.depth)  # type: ignore[attr-defined]
+        return value
+
+    def _load(self, variable: Variable, at: Coordinates) -> Value:
+        return self._place(Value("load", variable.type.dtype, detail=variable), at)
+
+    # ---- computing
+
+    def let(self, function: str, args: tuple, dtype: str) -> Value:
+        key = (function, args, dtype)
+        found = self._lets.get(key)
+        if found is None:
+            found = self._lets[key] = Value("let", dtype, function, args)
+        return found
+
+    def cast(self, value: Any, dtype: str) -> Any:
+        if not isinstance(value, Value):
+            return ("num", value[1], dtype)
+        return value if value.dtype == dtype else self.let(f"cast_{dtype}", (value,), dtype)
+
+    def _elementwise(self, node: Apply, args: list[Value]) -> Value:
+        op = node.op
+        assert isinstance(op, Elementwise)
+        wanted = op.compute_dtypes(node)
+        result = self.tree(op.tree, [self.cast(a, d) for a, d in zip(args, wanted)])
+        return self.cast(result, node.outputs[0].type.dtype)
+
+    def tree(self, tree: scalar.Tree, args: Sequence[Any]) -> Any:
+        """A scalar expression over values; literals take the dtype of their neighbours."""
+        if isinstance(tree, scalar.Arg):
+            return args[tree.position]
+        if isinstance(tree, scalar.Number):
+            return ("num", tree.value, "")
+        parts = [self.tree(a, args) for a in tree.args]
+        _, rule = scalar.FUNCTIONS[tree.function]
+        typed = [p for p in parts[1 if rule == "where" else 0 :] if isinstance(p, Value)]
+        if tree.function.startswith("cast_") and not typed:
+            return ("num", parts[0][1], rule)
+        neighbour = next((p.dtype for p in typed), None)
+        if neighbour is None:
+            neighbour = next((p[2] for p in parts if isinstance(p, tuple) and p[2]), None)
+            if neighbour is None:
+                kinds = {type(p[1]) for p in parts if isinstance(p, tuple)}
+                neighbour = "float64" if float in kinds else "int64"
+        parts = [p if isinstance(p, Value) else ("num", p[1], p[2] or neighbour) for p in parts]
+        dtype = neighbour if rule in ("same", "where") else rule
+        return self.let(tree.function, tuple(parts), dtype)
+
+    def _reduce(self, node: Apply, variable: Variable, at: Coordinates) -> Value | list[tuple]:
+        if variable not in self.reductions:
+            raise CompilerError(f"{node.op} is not reduced by this kernel")
+        inside, outside = self.reductions[variable]
+        if at != outside:
+            raise CompilerError(f"{node.op} is read at other coordinates than it is reduced at")
+        place = (node.inputs[0], inside)
+        if place not in self._memo:
+            return [place]
+        source = self._memo[place]
+        op = node.op
+        if isinstance(op, ArgReduce):
+            position = self.counter((inside[op.axis],), (self.shapes.of[node.inputs[0]][op.axis],))
+            value = Value("reduce", "int64", op.function, (source, position))
+        else:
+            wanted = "bool" if op.function in ("any", "all") else variable.type.dtype
+            value = Value("reduce", variable.type.dtype, op.function, (self.cast(source, wanted),))
+        value.full = False
+        value.depth = 1 + value.depth
+        return value
+
+    def counter(self, at: Coordinates, sizes: tuple[Size, ...]) -> Value:
+        """The linear C-order position of coordinates in an array of these sizes."""
+        key = ("counter", at, sizes)
+        if key not in self._lets:
+            value = Value("counter", "int64", detail=contiguous_strides(sizes))
+            self._lets[key] = self._place(value, at)
+        return self._lets[key]
+
+    def _check(self, node: Apply, index: Value) -> Value:
+        size = self.shapes.value_or_none(node.inputs[1])
+        if size is None:
+            raise CompilerError("the size of an index check is not a size")
+        key = ("check", index, size)
+        if key not in self._lets:
+            value = Value("check", "int64", "check", (self.cast(index, "int64"),), size)
+            value.origin = node.origin
+            self._lets[key] = value
+        return self._lets[key]
+
+    def _take(self, node: Apply, at: Coordinates) -> Value | list[tuple]:
+        op = node.op
+        assert isinstance(op, Take)
+        x, *indices = node.inputs
+        index_ndim = max(v.type.ndim for v in indices)
+        adjacent = op.axes[-1] - op.axes[0] == len(op.axes) - 1
+        first = op.axes[0] if adjacent else 0
+        index_at = at[first : first + index_ndim]
+        places = [(v, self.project(v, index_at)) for v in indices]
+        if missing := self._missing(places):
+            return missing
+        rest = iter(at[:first] + at[first + index_ndim :])
+        values = dict(zip(op.axes, (self._memo[p] for p in places)))
+        source = tuple(
+            as_coordinate(values[axis]) if axis in values else next(rest)
+            for axis in range(x.type.ndim)
+        )
+        return self._through([(x, source)])
+
+    def _generate(self, node: Apply, at: Coordinates) -> Value | list[tuple]:
+        op = node.op
+        assert isinstance(op, Generate)
+        args = node.inputs[op.ndim :]
+        places = [(v, ()) for v in args]
+        if missing := self._missing(places):
+            return missing
+        sizes = self.shapes.of[node.outputs[0]]
+        table: list[Any] = [self.counter((c,), (s,)) for c, s in zip(at, sizes)]
+        table += [None] * (4 - len(table))
+        table.append(self.counter(at, sizes))
+        table += [self._memo[p] for p in places]
+        return self.cast(self.tree(op.tree, table), node.outputs[0].type.dtype)
+
+
+def as_coordinate(value: Value) -> Coordinate:
+    """An index value as a coordinate: a plain loop counter stays affine, others are gathers."""
+    source = value
+    if source.kind == "counter" and len(source.coordinates) == 1 and source.detail == (1,):
+        return source.coordinates[0]
+    return Coordinate(value=value)
+
+
+def fold_constant(value: Value) -> Any:
+    """The number behind a constant value, or None."""
+    return value.detail if value.kind == "scalar" and value.function == "constant" else None
+
+
+_ = (np, dims, MakeVector)
