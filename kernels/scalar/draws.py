@@ -15,7 +15,7 @@ def _integer_to(word: Value, dtype: str) -> Value:
 
 
 def _fraction(high: Value, low: Value) -> Value:
-    """An integer of 53 bits, as float64, from two words."""
+    """A whole number of 53 bits, as float64: 27 bits of one word, then 26 of the other."""
     return _integer_to(high >> 5, "float64") * 2.0**26 + _integer_to(low >> 6, "float64")
 
 

@@ -70,13 +70,7 @@ class NumPyTarget(Target):
         return al * bl - (((product.handle - ah * bh) - al * bh) - ah * bl)
 
     def convert(self, a: Value, dtype: str) -> Any:
-        if not a.floating or dtype.startswith("float"):
-            return a.handle.astype(dtype)
-        info = np.iinfo(dtype)
-        whole = np.trunc(np.where(np.isnan(a.handle), 0, a.handle))
-        low, high = whole <= float(info.min), whole >= float(info.max)
-        whole = np.where(low | high, 0, whole).astype(dtype)
-        return np.where(low, info.min, np.where(high, info.max, whole)).astype(dtype)
+        return a.handle.astype(dtype)
 
     def bitcast(self, a: Value, dtype: str) -> Any:
         return np.ascontiguousarray(a.handle).view(dtype).reshape(np.shape(a.handle))

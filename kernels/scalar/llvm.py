@@ -27,10 +27,6 @@ def llvm_type(dtype: str) -> ir.Type:
     return ir.DoubleType() if dtype == "float64" else ir.IntType(bits_of(dtype))
 
 
-def _suffix(dtype: str) -> str:
-    return f"{'f' if dtype.startswith('float') else 'i'}{bits_of(dtype)}"
-
-
 class LLVMTarget(Target):
     """Writes through an llvmlite builder at its current position."""
 
@@ -56,7 +52,7 @@ class LLVMTarget(Target):
             return self.builder.fneg(a.handle) if a.floating else self.builder.neg(a.handle)
         if op == "invert":
             return self.builder.not_(a.handle)
-        return self._intrinsic(_INTRINSICS[op], a.dtype, (a.dtype,), [a.handle])
+        return self._intrinsic(_INTRINSICS[op], a.dtype, [a.handle])
 
     def compare(self, op: str, a: Value, b: Value) -> Any:
         sign = _PREDICATES[op]
@@ -70,20 +66,18 @@ class LLVMTarget(Target):
         return self.builder.select(condition.handle, a.handle, b.handle)
 
     def muladd(self, a: Value, b: Value, c: Value) -> Any:
-        handles = [a.handle, b.handle, c.handle]
-        return self._intrinsic("fmuladd", a.dtype, (a.dtype,), handles)
+        return self._intrinsic("fmuladd", a.dtype, [a.handle, b.handle, c.handle])
 
     def product_error(self, a: Value, b: Value, product: Value) -> Any:
         minus = self.builder.fneg(product.handle)
-        return self._intrinsic("fma", a.dtype, (a.dtype,), [a.handle, b.handle, minus])
+        return self._intrinsic("fma", a.dtype, [a.handle, b.handle, minus])
 
     def convert(self, a: Value, dtype: str) -> Any:
         build, kind = self.builder, llvm_type(dtype)
         if a.floating:
             if dtype.startswith("float"):
                 return (build.fpext if bits_of(dtype) > a.width else build.fptrunc)(a.handle, kind)
-            name = "fptoui.sat" if dtype[0] in "ub" else "fptosi.sat"
-            return self._intrinsic(name, dtype, (dtype, a.dtype), [a.handle])
+            return (build.fptoui if dtype[0] == "u" else build.fptosi)(a.handle, kind)
         if dtype.startswith("float"):
             return (build.sitofp if a.signed else build.uitofp)(a.handle, kind)
         if bits_of(dtype) == a.width:
@@ -96,11 +90,11 @@ class LLVMTarget(Target):
         kind = llvm_type(dtype)
         return a.handle if a.handle.type == kind else self.builder.bitcast(a.handle, kind)
 
-    def _intrinsic(self, name: str, result: str, types: tuple[str, ...], arguments: list) -> Any:
-        full = ".".join(["llvm", name, *map(_suffix, types)])
+    def _intrinsic(self, name: str, dtype: str, arguments: list) -> Any:
+        full = f"llvm.{name}.f{bits_of(dtype)}"
         function = self.builder.module.globals.get(full)
         if function is None:
-            kind = ir.FunctionType(llvm_type(result), [a.type for a in arguments])
+            kind = ir.FunctionType(llvm_type(dtype), [a.type for a in arguments])
             function = ir.Function(self.builder.module, kind, full)
         return self.builder.call(function, arguments)
 

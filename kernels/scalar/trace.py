@@ -74,7 +74,7 @@ class Target(ABC):
 
     @abstractmethod
     def convert(self, a: Value, dtype: str) -> Any:
-        """To another dtype: integers wrap, floats truncate, saturate, and NaN becomes 0."""
+        """To another dtype: integers wrap; floats truncate and must fit, else it is undefined."""
 
     @abstractmethod
     def bitcast(self, a: Value, dtype: str) -> Any:
