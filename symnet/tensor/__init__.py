@@ -4,11 +4,13 @@ creation      inputs and constants        elementwise   one element at a time
 assembly      made, joined, cut           reduction     sums, extremes
 movement      shapes and dimensions       nnet          activations and losses
 variable      operators and methods of variables
+shared_randomstreams                      random draws
 """
 
 from symnet.graph.types import TensorType
+from symnet.ops.barrier import consider_constant, disconnected_grad, zero_grad
 from symnet.ops.contraction import batched_dot, dot, matmul, outer, tensordot
-from symnet.tensor import nnet
+from symnet.tensor import nnet, numpy_functions, shared_randomstreams  # noqa: F401
 from symnet.tensor.assembly import (
     alloc,
     arange,
@@ -385,6 +387,7 @@ __all__ = [
     "col",
     "cols",
     "concatenate",
+    "consider_constant",
     "constant",
     "cos",
     "cosh",
@@ -395,6 +398,7 @@ __all__ = [
     "diag",
     "diagonal",
     "dimshuffle",
+    "disconnected_grad",
     "divide",
     "divmod",
     "dmatrices",
@@ -564,6 +568,7 @@ __all__ = [
     "shape_padaxis",
     "shape_padleft",
     "shape_padright",
+    "shared_randomstreams",
     "sigmoid",
     "sign",
     "sin",
@@ -629,6 +634,7 @@ __all__ = [
     "xlog1py",
     "xlogy",
     "xor",
+    "zero_grad",
     "zeros",
     "zeros_like",
 ]  # fmt: skip

@@ -40,6 +40,14 @@ def use_evaluator(evaluate: Callable[..., Any]) -> None:
     _evaluator = evaluate
 
 
+_numpy_functions: dict[Any, Callable[..., Any]] = {}
+
+
+def use_numpy_functions(table: Mapping[Any, Callable[..., Any]]) -> None:
+    """The hook by which functions that need variables are put under NumPy's."""
+    _numpy_functions.update(table)
+
+
 class TensorOperators:
     """Operators and methods that all kinds of variables share."""
 
@@ -190,6 +198,16 @@ class TensorOperators:
                 "take symbolic variables (with these arguments); see symnet.tensor"
             )
         return op(*inputs)
+
+    def __array_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        ours = _numpy_functions.get(function)
+        if ours is None:
+            raise TypeMismatchError(
+                f"numpy.{function.__name__} does not take symbolic variables; see symnet.tensor"
+            )
+        return ours(*args, **kwargs)
 
     # ---- dtype
 
@@ -406,6 +424,7 @@ UFUNCS.update(
         np.trunc: rounding.trunc,
         np.rint: rounding.round_even,
         np.positive: lambda x: x,
+        np.matmul: contraction.matmul,
     }
 )
 
