@@ -270,6 +270,8 @@ def _own_axis(size: Variable, x: Variable, axes: Sequence[int]) -> int | None:
     node = size.owner
     if node is not None and isinstance(node.op, ShapeOf) and node.inputs[0] is x:
         return node.op.axis if node.op.axis in axes else None
+    if static_value(size) == 0:  # cannot be divided by; the size of an empty dimension was meant
+        return next((axis for axis in axes if x.type.shape[axis] == 0), None)
     return None
 
 
