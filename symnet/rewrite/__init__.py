@@ -2,6 +2,16 @@
 
 from symnet.rewrite.engine import Rule, Step, rewrite, rewrites, strict
 from symnet.rewrite.pattern import rule, wildcard
-from symnet.rewrite.phases import stabilise
+from symnet.rewrite.phases import optimise, stabilise
 
-__all__ = ["Rule", "Step", "rewrite", "rewrites", "rule", "stabilise", "strict", "wildcard"]
+__all__ = [
+    "Rule",
+    "Step",
+    "optimise",
+    "rewrite",
+    "rewrites",
+    "rule",
+    "stabilise",
+    "strict",
+    "wildcard",
+]

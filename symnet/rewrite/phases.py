@@ -1,26 +1,68 @@
 """The graph compiler on one page: the phases in order, and why each is there.
 
-Every phase is one walk of the engine with one list of rules. All phases of a compilation share a
-table of nodes, so whatever becomes structurally equal on the way becomes one node.
+Every phase is one walk of the engine with one list of rules. The phases of a compilation share a
+table of nodes (`intern`): whatever is structurally equal, or becomes so on the way, is one node,
+and computed once. What no output needs is not visited, so dead code is gone without a phase.
 """
 
 import contextlib
 import gc
 from collections.abc import Collection, Iterator, Sequence
 
-from symnet.graph import Variable
-from symnet.rewrite.engine import RuleIndex, Walk
+from symnet.graph import Variable, toposort
+from symnet.rewrite.engine import RuleIndex, Step, Walk
+from symnet.rewrite.intern import Interner
 from symnet.rewrite.rules.algebra import ALGEBRA_RULES
+from symnet.rewrite.rules.blas import BLAS_RULES
 from symnet.rewrite.rules.folding import FOLDING_RULES
 from symnet.rewrite.rules.movement import MOVEMENT_RULES
 from symnet.rewrite.rules.softmax import SOFTMAX_RULES
+from symnet.rewrite.rules.specialise import EXPAND_RULES, INDEX_RULES, SPECIALISE_RULES
 from symnet.rewrite.rules.stability import ELEMENTWISE_RULES
 
+CANONICAL_RULES = [*FOLDING_RULES, *ALGEBRA_RULES, *MOVEMENT_RULES, *INDEX_RULES]
+STABILITY_RULES = [*SOFTMAX_RULES, *ELEMENTWISE_RULES]
+
 RULES_BY_PHASE = {
-    "canonicalise": [*FOLDING_RULES, *ALGEBRA_RULES, *MOVEMENT_RULES],
-    "stabilise": [*SOFTMAX_RULES, *ELEMENTWISE_RULES],
+    # One spelling for equal things, so that later rules need one pattern each; and the forms that
+    # overflow or cancel exchanged for those that do not. Together, because each feeds the other.
+    "simplify": [*CANONICAL_RULES, *STABILITY_RULES],
+    # Cheaper ops for special arguments; and softmax and its relatives, which had to stay whole for
+    # the stability rules, taken apart so that forward pass and gradient share max, exp and sum.
+    "specialise": [*SPECIALISE_RULES, *EXPAND_RULES, *CANONICAL_RULES],
+    # Products absorb what scales them and what they are added to. Last, because it asks how often
+    # a product is read, which only the finished graph knows.
+    "blas": BLAS_RULES,
 }
-_INDEX = {phase: RuleIndex(rules) for phase, rules in RULES_BY_PHASE.items()}
+
+LEVELS = {
+    "full": ("simplify", "specialise", "blas"),
+    "none": ("expand",),  # only what the schedule cannot do without
+}
+
+_INDEX = {
+    **{phase: RuleIndex(rules) for phase, rules in RULES_BY_PHASE.items()},
+    "expand": RuleIndex(EXPAND_RULES),
+    "stabilise": RuleIndex(STABILITY_RULES),
+}
+
+
+def optimise(outputs: Sequence[Variable], level: str = "full") -> tuple[list[Variable], list[Step]]:
+    """`outputs` rewritten for the schedule, and the rules that were applied, in order.
+
+    level  "full": all phases; "none": only what the schedule needs
+    """
+    results = list(outputs)
+    trace: list[Step] = []
+    interner = Interner()
+    with _no_collection():
+        for phase in LEVELS[level]:
+            if _INDEX[phase].concerns(toposort(results)):
+                walk = Walk(_INDEX[phase], (), interner)
+                results = walk.run(results)
+                trace.extend(walk.log)
+        _name(outputs, results)
+    return results, trace
 
 
 def stabilise(outputs: Sequence[Variable], barriers: Collection[Variable] = ()) -> list[Variable]:
@@ -34,6 +76,14 @@ def stabilise(outputs: Sequence[Variable], barriers: Collection[Variable] = ()) 
     with _no_collection():
         results = walk.run(outputs)
     return results if walk.log else list(outputs)
+
+
+def _name(before: Sequence[Variable], after: Sequence[Variable]) -> None:
+    """Nodes that the phases made take the names of the outputs that they stand for."""
+    users = set(toposort(before))
+    for old, new in zip(before, after):
+        if new.name is None and new.owner is not None and new.owner not in users:
+            new.name = old.name
 
 
 @contextlib.contextmanager

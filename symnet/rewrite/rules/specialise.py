@@ -1,0 +1,160 @@
+"""Cheaper ops for special arguments, and semantic ops taken apart for the schedule to fuse."""
+
+# mypy: disable-error-code="attr-defined, operator, index"
+
+from symnet.graph import Apply, Variable
+from symnet.graph.types import FLOATS
+from symnet.graph.variables import make_constant
+from symnet.ops.arithmetic import add, mul, reciprocal, square
+from symnet.ops.contraction import Dot
+from symnet.ops.generate import arange, zeros_like
+from symnet.ops.indexing import (
+    CheckedIndex,
+    IncSubtensor,
+    Put,
+    Subtensor,
+    Take,
+    inc_subtensor,
+    index,
+    is_count,
+    set_subtensor,
+)
+from symnet.ops.logic import eq, where
+from symnet.ops.movement import BroadcastTo, dimshuffle
+from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax, log_softmax, logsumexp, softmax
+from symnet.ops.shape import shape_of, sizes_of
+from symnet.rewrite.engine import Walk, rewrites
+from symnet.rewrite.pattern import Bindings, rule, scalar_value, wildcard
+from symnet.rewrite.rules.movement import barrier
+from symnet.rewrite.sizes import same
+
+u = wildcard("x")
+x, v = wildcard("x", ndim=2), wildcard("v", ndim=1)
+labels = wildcard("labels", "int64", ndim=1)
+column = x.type.clone(shape=(None, 1))("column")
+row = x.type.clone(shape=(1, None))("row")
+
+
+def _real(bound: Bindings, walk: Walk) -> bool:
+    return bound["x"].type.dtype in FLOATS
+
+
+POWERS = [
+    rule("x ** 3", u**3, square(u) * u),
+    rule("x ** 4", u**4, square(square(u))),
+    rule("x ** -1", u ** (-1), reciprocal(u), where=_real),
+]
+
+# ---- indices
+
+
+@rewrites(
+    CheckedIndex, examples=lambda: [CheckedIndex()(arange(shape_of(x, 0)), shape_of(x, 0)) * 2]
+)
+def checked_count(node: Apply, walk: Walk) -> Variable | None:
+    """checked_index(arange(n), n) -> arange(n)"""
+    given, size = node.inputs
+    if walk.owner(given) is None or not is_count(given):
+        return None
+    return given if same(walk.sizes(given), [walk.value(size)]) else None
+
+
+@rewrites(Take, examples=lambda: [Take((0,))(x, arange(shape_of(x, 0)))])
+def take_everything(node: Apply, walk: Walk) -> Variable | None:
+    """x[arange(n)] -> x"""
+    given, *indices = node.inputs
+    if len(indices) != 1 or not is_count(indices[0]):
+        return None
+    (axis,) = node.op.axes
+    return given if same(walk.sizes(indices[0]), [walk.sizes(given)[axis]]) else None
+
+
+def _is_zero(walk: Walk, variable: Variable) -> bool:
+    return scalar_value(variable, walk) == 0
+
+
+@rewrites(
+    Put,
+    examples=lambda: [inc_subtensor(index(zeros_like(x), (arange(shape_of(x, 0)), labels)), v)],
+)
+def one_hot(node: Apply, walk: Walk) -> Variable | None:
+    """zeros[arange(n), y] += g -> where(columns == y, g, 0), which fuses with what reads it"""
+    base, given, *indices = node.inputs
+    if node.op.axes != (0, 1) or base.type.ndim != 2 or not _is_zero(walk, base):
+        return None
+    rows, columns = indices
+    checked = walk.made_by(rows, CheckedIndex)
+    counted = rows if checked is None else checked.inputs[0]
+    sizes = walk.sizes(base)
+    if rows.type.ndim != 1 or not is_count(counted):
+        return None
+    if not same(walk.sizes(counted), sizes[:1]):
+        return None  # rows beyond the labels would be missing
+    places = dimshuffle(arange(shape_of(base, 1)), ("x", 0))
+    hit = eq(places, dimshuffle(columns, (0, "x")))
+    result = where(hit, dimshuffle(given, (0, "x")), make_constant(0, base.type.dtype))
+    # that there are as many labels as rows was checked by Put, and still is
+    return BroadcastTo(2)(result, *sizes_of(base))
+
+
+@rewrites(
+    add,
+    examples=lambda: [
+        x + inc_subtensor(zeros_like(x)[0], v),
+        x + inc_subtensor(index(zeros_like(x), labels), x),
+    ],
+)
+def sum_with_part(node: Apply, walk: Walk) -> Variable | None:
+    """x + inc(zeros, part, g) -> inc(x, part, g): gradients of parts of one tensor"""
+    for base, term in (node.inputs, node.inputs[::-1]):
+        inner = walk.owner(term)
+        if inner is None or type(inner.op) not in (IncSubtensor, Put) or inner.op.set:
+            continue
+        zeros, given, *where_ = inner.inputs
+        if (
+            base.type.dtype == term.type.dtype == node.outputs[0].type.dtype
+            and _is_zero(walk, zeros)
+            and same(walk.sizes(base), walk.sizes(term))
+        ):
+            return inner.op.make_node(base, given, *where_, origin=inner.origin).outputs[0]
+    return None
+
+
+@rewrites(Subtensor, examples=lambda: [set_subtensor(x[1:], x[:-1])[1:]])
+def part_just_written(node: Apply, walk: Walk) -> Variable | None:
+    """set(x, part, y)[part] -> y"""
+    inner = walk.made_by(node.inputs[0], IncSubtensor)
+    if inner is None or not inner.op.set or inner.op.spec != node.op.spec:
+        return None
+    return inner.inputs[1] if inner.inputs[2:] == node.inputs[1:] else None
+
+
+# ---- products
+
+
+@rewrites(Dot, examples=lambda: [Dot()(column, row)])
+def outer_product(node: Apply, walk: Walk) -> Variable | None:
+    """dot of a column and a row -> their product, which fuses"""
+    first, second = node.inputs
+    if first.type.shape[1] != 1 or second.type.shape[0] != 1:
+        return None
+    return mul(first, second)
+
+
+# ---- semantic ops
+
+
+@rewrites(
+    Softmax,
+    LogSoftmax,
+    LogSumExp,
+    examples=lambda: [softmax(x, 1), log_softmax(x, 0), logsumexp(x, 1)],
+)
+def expansion(node: Apply, walk: Walk) -> Variable | None:
+    """softmax, log_softmax, logsumexp -> max, exp, sum, log, of which they share what they can"""
+    return node.op.expand(*node.inputs)
+
+
+INDEX_RULES = [checked_count, take_everything, part_just_written]
+SPECIALISE_RULES = [*POWERS, one_hot, sum_with_part, outer_product]
+EXPAND_RULES = [barrier, expansion]
