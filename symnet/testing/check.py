@@ -44,7 +44,7 @@ def check_op(
         arrays = [np.asarray(a) for a in sample]
         for static in (False, True):
             inputs = [
-                TensorType(a.dtype, a.shape if static else (None,) * a.ndim)(f"x{k}")
+                TensorType(a.dtype.name, a.shape if static else (None,) * a.ndim)(f"x{k}")
                 for k, a in enumerate(arrays)
             ]
             outputs = _listed(function(*inputs))

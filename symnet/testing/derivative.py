@@ -49,7 +49,7 @@ def verify_grad(
     points = [np.asarray(p) for p in pt]
     points = [p.astype("float64") if p.dtype.kind == "f" else p for p in points]
     inputs = [
-        TensorType(p.dtype, p.shape if static else (None,) * p.ndim)(f"x{k}")
+        TensorType(p.dtype.name, p.shape if static else (None,) * p.ndim)(f"x{k}")
         for k, p in enumerate(points)
     ]
     moving = [k for k, p in enumerate(points) if p.dtype.kind == "f"]

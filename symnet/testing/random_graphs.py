@@ -18,6 +18,7 @@ import numpy as np
 import symnet.tensor as T
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
+from symnet.config import config
 from symnet.errors import DisconnectedInputError, ShapeError, TypeMismatchError
 from symnet.graph.traversal import ancestors
 from symnet.graph.variables import SharedVariable, Variable, make_shared
@@ -57,8 +58,9 @@ class RandomProgram:
         space: dict[str, Any] = {"np": np, "T": T, "symnet": _SYMNET}
         values = self.input_values(floats)
         space.update({f"value_of_{k}": v for k, v in values.items()})
-        for _, text in self.lines:
-            exec(text if floats is None else text.replace("float32", floats), space)
+        with config.change(floatX=floats or "float32"):
+            for _, text in self.lines:
+                exec(text if floats is None else text.replace("float32", floats), space)
         names = [name for made, _ in self.lines for name in made]
         variables = {name: space[name] for name in names}
         inputs = [variables[n] for n in self.values if not isinstance(variables[n], SharedVariable)]
@@ -246,7 +248,8 @@ class _Grower:
             names = tuple(f"v{len(self.named) + k}" for k in range(count))
             comma = "," if isinstance(made, tuple) else ""
             text = f"{', '.join(names)}{comma} = {expression}"
-            exec(text, self.space)
+            with config.change(floatX="float32"):
+                exec(text, self.space)
             new = [self.space[n] for n in names]
             results = evaluate(new, self._given(new))
         except (_Rejected, ShapeError, TypeMismatchError, DisconnectedInputError):

@@ -50,11 +50,12 @@ def assert_close(
             near = finite & np.isfinite(actual) & (error <= bound)
         same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
         wrong = ~(near | same)
+        with np.errstate(all="ignore"):
+            excess = np.where(wrong, np.nan_to_num(error / (bound + 1e-300), nan=np.inf), -1.0)
     if not np.any(wrong):
         return
     places = np.argwhere(wrong)
     if expected.dtype.kind == "f":
-        excess = np.where(wrong, np.nan_to_num(error / (bound + 1e-300), nan=np.inf), -1.0)
         worst = np.unravel_index(int(np.argmax(excess)), expected.shape)
         allowed = f" (allowed {np.broadcast_to(bound, expected.shape)[worst]:.3g})"
     else:
