@@ -57,7 +57,7 @@ def test_an_empty_batch_keeps_the_sizes_it_holds_none_of(agree):
     x = np.zeros((0, 3, 4))
     agree(lambda v: reshape(v, (shape_of(v, 0), -1)), lambda v: np.zeros((0, 12)), x)
     agree(lambda v: flatten(v, 2), lambda v: np.zeros((0, 12)), x)
-    agree(lambda v: reshape(v, (shape_of(v, 0), -1, 4)), lambda v: v, x)
+    agree(lambda v: reshape(v, (shape_of(v, 0), -1, shape_of(v, 2))), lambda v: v, x)
 
 
 def test_what_minus_one_stands_for_is_known_early():
