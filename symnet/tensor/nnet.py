@@ -13,7 +13,7 @@ from symnet.graph.types import INTEGERS
 from symnet.graph.variables import Variable
 from symnet.ops import arithmetic
 from symnet.ops.arithmetic import add, clip, mul, neg, strong_mul, sub, true_div
-from symnet.ops.conversion import as_variable, is_weak
+from symnet.ops.conversion import as_variable, as_variables, is_weak
 from symnet.ops.exponential import expm1, log, sigmoid, softplus
 from symnet.ops.generate import arange
 from symnet.ops.indexing import index
@@ -178,12 +178,12 @@ def binary_crossentropy(output: Any, target: Any) -> Variable:
     output  probabilities; target  probabilities or 0 and 1, of a shape that broadcasts. A term
     with factor 0 is 0, so outputs of exactly 0 or 1 that are right cost 0.
     """
-    p, t = as_variable(output), as_variable(target)
+    p, t = as_variables([output, target])
     hit = strong_mul(t, log(p))
     return neg(add(hit, strong_mul(sub(1, t), log(sub(1, p)))))  # type: ignore[no-any-return]
 
 
 def sigmoid_binary_crossentropy(output: Any, target: Any) -> Variable:
     """`binary_crossentropy` of sigmoid(output), exact for logits of any size."""
-    x, t = as_variable(output), as_variable(target)
+    x, t = as_variables([output, target])
     return add(strong_mul(t, softplus(neg(x))), strong_mul(sub(1, t), softplus(x)))  # type: ignore[no-any-return]
