@@ -85,7 +85,11 @@ class Worker:
             self.process.stdin.flush()
         except OSError:
             raise WorkerError(self._last_words()) from None
-        answer = json.loads(self._line(timeout))
+        line = self._line(timeout)
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            raise WorkerError(f"answered {line[:80]!r}") from None
         if "error" in answer:
             raise WorkerError(answer["error"])
         return answer
