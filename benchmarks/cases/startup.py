@@ -28,8 +28,8 @@ def measure(
     """
     if script == "import":
         module = {"torch-compiled": "torch"}.get(peer, peer)
-        return float(_first_line(python, ["-c", _IMPORT.format(module=module)], env)[1])
-    base = min(_first_line(sys.executable, ["-c", _NUMPY], env)[0] for _ in range(3))
+        return float(_first_line(python, ["-P", "-c", _IMPORT.format(module=module)], env)[1])
+    base = min(_first_line(sys.executable, ["-P", "-c", _NUMPY], env)[0] for _ in range(3))
     path = str(_SCRIPTS / f"{script}_{peer}.py")
     seconds, _ = _first_line(python, ["-P", path], env if env_cold is None else env_cold)
     return seconds - base
