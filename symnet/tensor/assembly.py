@@ -42,9 +42,10 @@ from symnet.tensor.movement import atleast_1d, atleast_2d, shape_padright
 
 __all__ = [
     "alloc", "arange", "as_tensor", "concatenate", "diag", "diagonal", "empty", "eye", "fill",
-    "flip", "full", "full_like", "hstack", "identity_like", "inc_subtensor", "join", "one_hot",
-    "ones", "ones_like", "roll", "set_subtensor", "split", "stack", "stacklists", "take", "trace",
-    "tri", "tril", "triu", "vstack", "zeros", "zeros_like",
+    "flip", "full", "full_like", "horizontal_stack", "hstack", "identity_like",
+    "inc_subtensor", "join", "one_hot", "ones", "ones_like", "roll", "set_subtensor", "split",
+    "stack", "stacklists", "take", "trace", "tri", "tril", "triu", "vertical_stack", "vstack",
+    "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -139,6 +140,16 @@ def hstack(tensors: Sequence[Any]) -> Variable:
 def vstack(tensors: Sequence[Any]) -> Variable:
     """Joined along the first dimension, vectors as rows."""
     return concatenate([atleast_2d(x) for x in tensors], 0)
+
+
+def horizontal_stack(*tensors: Any) -> Variable:
+    """Theano's spelling of `hstack`."""
+    return hstack(tensors)
+
+
+def vertical_stack(*tensors: Any) -> Variable:
+    """Theano's spelling of `vstack`."""
+    return vstack(tensors)
 
 
 def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) -> list[Variable]:

@@ -394,6 +394,16 @@ def mul(x: Any, *others: Any) -> TensorVariable:
     return functools.reduce(arithmetic.mul, others, as_variable(x) if not others else x)
 
 
+def largest(x: Any, *others: Any) -> TensorVariable:
+    """The largest of all arguments, element by element."""
+    return functools.reduce(arithmetic.maximum, others, as_variable(x) if not others else x)
+
+
+def smallest(x: Any, *others: Any) -> TensorVariable:
+    """The smallest of all arguments, element by element."""
+    return functools.reduce(arithmetic.minimum, others, as_variable(x) if not others else x)
+
+
 def divmod(x: Any, y: Any) -> tuple[TensorVariable, TensorVariable]:
     """`floor_div` and `mod`."""
     return floor_div(x, y), mod(x, y)
