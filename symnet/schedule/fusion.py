@@ -814,3 +814,14 @@ def blas_layout(view: Strided | None) -> bool:
     def readable(s: Size) -> bool:
         return not isinstance(s, int) or s > 0
     return unit and readable(row) and readable(column)
+
+
+LOWERED = (
+    Elementwise, Generate, CheckedIndex, Take, *VIEWS, Barrier, ShapeOf, Reduce, ArgReduce, Reshape,
+    Dot, BatchedDot, Gemm, IncSubtensor, Put, Concatenate, MakeVector, Permutation,
+)  # fmt: skip
+
+
+def has_lowering(op: Op) -> bool:
+    """Whether the schedule knows the kind of op; others run on the host."""
+    return isinstance(op, LOWERED)

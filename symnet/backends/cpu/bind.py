@@ -64,6 +64,7 @@ class Frame:
         profile: np.ndarray | None = None,
     ):
         self.linked = linked
+        self._cells: dict[int, np.ndarray] = {}
         program = linked.program
         values = np.asarray(registers, np.int64)
         threads = thread_count()
@@ -119,6 +120,14 @@ class Frame:
         self.status = memoryview(words)
         self.address = words.ctypes.data
         self.output_shapes = [tuple(number(s) for s in o.shape) for o in program.outputs]
+
+    def cell(self, position: int) -> np.ndarray:
+        """A 0-d array of this frame for the Python number given as input `position`."""
+        found = self._cells.get(position)
+        if found is None:
+            inputs = [o for o in self.linked.program.objects if o.role == "input"]
+            found = self._cells[position] = np.zeros((), inputs[position].dtype)
+        return found
 
     # ---- memory
 

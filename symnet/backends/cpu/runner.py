@@ -67,6 +67,12 @@ class Runner:
                 self.constant_numbers.append((number, o.position))
         self.output_dtypes = [np.dtype(o.dtype) for o in self.program.outputs]
         self.overwritten = self._overwritten()
+        # an argument that lies in a storage about to be overwritten has to be copied first
+        self.overwritten_inputs = bool(self.overwritten) and any(
+            o.role == "input" and (o.shape or o.dtype.startswith("float"))
+            for o in self.program.objects
+        )
+        self.current_threads = thread_count
         self.free: list[Frame] = []  # of the last binding
         self._bindings: OrderedDict[tuple[int, ...], list[Frame]] = OrderedDict()
         self._lock = threading.Lock()

@@ -1,5 +1,5 @@
 """The NumPy interpreter: slow, obvious, and the oracle that compiled code is compared with."""
 
-from symnet.backends.reference.interpreter import evaluate, evaluate_all
+from symnet.backends.reference.interpreter import evaluate, evaluate_all, run_node
 
-__all__ = ["evaluate", "evaluate_all"]
+__all__ = ["evaluate", "evaluate_all", "run_node"]

@@ -1,0 +1,143 @@
+"""A graph as native segments with Python between them.
+
+What native code cannot do ends a segment: an op that says nothing about its lowering (it runs its
+`perform`), and a size that only values tell. Most graphs are one segment. Shared variables are
+written in the last one, after everything else has succeeded (design D8a, D15).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symnet.graph.origin import Origin
+from symnet.graph.traversal import toposort
+from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
+from symnet.schedule.fusion import has_lowering
+from symnet.schedule.shapes import NotASize, Shapes
+
+RunNode = Callable[[Apply, Sequence[np.ndarray]], list[np.ndarray]]
+
+
+@dataclass(slots=True)
+class Segment:
+    """Native outputs computed from earlier values, then host nodes that read them."""
+
+    inputs: list[Variable]
+    outputs: list[Variable]
+    host: list[Apply]
+
+
+def split(
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    updates: Sequence[tuple[SharedVariable, Variable]],
+) -> list[Segment]:
+    """The segments, in order. The last one has no host nodes and computes outputs and updates."""
+    roots = list(outputs) + [v for _, v in updates]
+    nodes = toposort(roots, stop=set(inputs))
+    cuts = _value_dependent_sizes(nodes, inputs)
+    level: dict[Variable, int] = {}  # the segment in which a variable can be read
+    last = 0
+    for node in nodes:
+        here = max((level.get(v, 0) for v in node.inputs), default=0)
+        native = has_lowering(node.op)
+        for out in node.outputs:
+            level[out] = here if native and out not in cuts else here + 1
+            last = max(last, level[out])
+    if last == 0:
+        return [Segment(list(inputs), list(outputs), [])]
+
+    segments = [Segment([], [], []) for _ in range(last + 1)]
+    computed_in: dict[Variable, int] = {}
+    for node in nodes:
+        here = max((level.get(v, 0) for v in node.inputs), default=0)
+        if not has_lowering(node.op):
+            segments[here].host.append(node)
+        for out in node.outputs:
+            computed_in[out] = here
+    needed: list[dict[Variable, None]] = [{} for _ in segments]
+    given: list[dict[Variable, None]] = [{} for _ in segments]
+    host_outputs = {out for s in segments for node in s.host for out in node.outputs}
+
+    def read(variable: Variable, segment: int) -> None:
+        if isinstance(variable, (Constant, SharedVariable)) and variable not in inputs:
+            return
+        given[segment].setdefault(variable)
+        origin = computed_in.get(variable)
+        if origin is not None and variable not in host_outputs:
+            needed[origin].setdefault(variable)
+
+    for node in nodes:
+        here = max((level.get(v, 0) for v in node.inputs), default=0)
+        native = has_lowering(node.op)
+        for v in node.inputs:
+            if not native and v not in host_outputs and v in computed_in:
+                needed[computed_in[v]].setdefault(v)
+            elif native and (v in host_outputs or computed_in.get(v, here) < here or v in inputs):
+                read(v, here)
+    for variable in roots:
+        if computed_in.get(variable, last) < last or variable in host_outputs or variable in inputs:
+            read(variable, last)
+    for number, segment in enumerate(segments):
+        segment.inputs = list(given[number])
+        segment.outputs = list(needed[number])
+    segments[-1].outputs = list(outputs)
+    return segments
+
+
+def _value_dependent_sizes(nodes: Sequence[Apply], inputs: Sequence[Variable]) -> set[Variable]:
+    """Integer scalars that sizes depend on and that only kernels can compute."""
+    cuts: set[Variable] = set()
+    host = {out for node in nodes if not has_lowering(node.op) for out in node.outputs}
+    while True:
+        native = [node for node in nodes if has_lowering(node.op)]
+        try:
+            Shapes(native, {*inputs, *cuts, *host})
+        except NotASize as found:
+            if found.variable in cuts:
+                raise
+            cuts.add(found.variable)
+            continue
+        return cuts
+
+
+class SegmentedRunner:
+    """Runs several native segments with host nodes between them, as one atomic call."""
+
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        runners: Sequence["object"],
+        inputs: Sequence[Variable],
+        run_node: RunNode,
+    ):
+        self.segments = list(segments)
+        self.runners = list(runners)
+        self.inputs = list(inputs)
+        self.run_node = run_node
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        values: dict[Variable, np.ndarray] = dict(zip(self.inputs, arrays))
+
+        def value(variable: Variable) -> np.ndarray:
+            if variable in values:
+                return values[variable]
+            return variable.data if isinstance(variable, Constant) else variable.storage  # type: ignore
+
+        results: list[np.ndarray] = []
+        for segment, runner in zip(self.segments, self.runners):
+            if runner is not None:
+                results = runner.run([value(v) for v in segment.inputs])  # type: ignore[attr-defined]
+                if segment is not self.segments[-1]:
+                    values.update(zip(segment.outputs, results))
+            for node in segment.host:
+                found = self.run_node(node, [value(v) for v in node.inputs])
+                for variable, array in zip(node.outputs, found):
+                    values[variable] = np.require(
+                        np.asarray(array, variable.type.numpy_dtype), requirements="CA"
+                    ).reshape(np.shape(array))
+        return results
+
+
+Origins = dict[Origin, int]

@@ -1,0 +1,123 @@
+"""What a user calls: `function`, `In`, `Out`, `shared`, and `.eval()`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from symnet.config import config
+from symnet.errors import FunctionError, MissingInputError, TypeMismatchError
+from symnet.function.arguments import In, Out, Signature
+from symnet.function.call import Function
+from symnet.function.modes import Mode, as_mode
+from symnet.graph.traversal import graph_inputs
+from symnet.graph.variables import SharedVariable, Variable, make_shared
+from symnet.ops.conversion import is_weak, weak_dtype
+from symnet.tensor.variable import use_evaluator
+
+__all__ = ["Function", "In", "Mode", "Out", "function", "shared"]
+
+
+def function(
+    inputs: Sequence[Any] = (),
+    outputs: Any = None,
+    mode: Any = None,
+    updates: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
+    givens: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
+    no_default_updates: Any = False,
+    accept_inplace: bool = False,
+    name: str | None = None,
+    rebuild_strict: bool = True,
+    allow_input_downcast: bool | None = None,
+    profile: bool | None = None,
+    on_unused_input: str | None = None,
+) -> Function:
+    """Compile a function from symbolic inputs to outputs and updates of shared variables.
+
+    inputs      variables or `In` objects, one per argument
+    outputs     one expression, a list, or a dict; calls give back arrays in the same form.
+                None: no outputs, calls give back []
+    mode        "compiled", "reference" (NumPy, node by node), "debug" (both, every node compared),
+                or a `Mode`; None: config.mode
+    updates     pairs (shared variable, new value); all new values are computed from the old ones
+    givens      pairs (variable, value): in the graph the variable is replaced by the value
+    no_default_updates  True, or a list of shared variables: do not make the updates that these
+                bring along (random streams do)
+    allow_input_downcast  True: convert arguments even if digits are lost; None: only Python floats
+                to float32; False: never
+    profile     True: measure every step; see `Function.profile`
+    on_unused_input  "raise", "warn" or "ignore"
+
+    `accept_inplace` and `rebuild_strict` are accepted for compatibility with Theano 1.0.
+
+    Errors: MissingInputError, UnusedInputError, DuplicateInputError, UpdateError,
+    TypeMismatchError, ShapeError; all before anything is compiled.
+    """
+    if isinstance(inputs, (Variable, In)) or not isinstance(inputs, Iterable):
+        raise TypeMismatchError("inputs is a list of variables, not one variable")
+    signature = Signature(
+        list(inputs),
+        outputs,
+        updates,
+        givens,
+        no_default_updates,
+        on_unused_input,
+        allow_input_downcast,
+    )
+    return Function(signature, as_mode(mode), name, bool(profile))
+
+
+def shared(
+    value: Any,
+    name: str | None = None,
+    strict: bool = False,
+    allow_downcast: bool | None = None,
+    borrow: bool = False,
+    broadcastable: Sequence[bool] | None = None,
+    shape: Sequence[int | None] | None = None,
+) -> SharedVariable:
+    """A variable with a value that compiled functions read and update.
+
+    value          an array, or a number: a Python float gets floatX, an int int64
+    borrow         use the array itself as storage, if it is contiguous and writeable; it must not
+                   become the storage of another shared variable
+    broadcastable  dimensions of size 1 that broadcast; by default none does, so sizes may change
+    shape          static sizes (None: may change), which let more be checked and specialised
+    strict, allow_downcast   as in Theano: conversions that `set_value` makes
+
+    Errors: TypeMismatchError for what is no numeric array; ShapeError.
+    """
+    if isinstance(value, Variable):
+        raise TypeMismatchError(f"shared: {value} is symbolic; give the array it should start from")
+    if is_weak(value):
+        value = np.asarray(value, dtype=weak_dtype(value))
+    elif not hasattr(value, "dtype"):
+        array = np.asarray(value)
+        value = array.astype(config.floatX) if array.dtype == np.float64 else array
+    if shape is None and broadcastable is not None:
+        shape = [1 if flag else None for flag in broadcastable]
+    return make_shared(value, name, borrow, shape, False if strict else allow_downcast)
+
+
+def _evaluate(variable: Variable, inputs: Mapping[Any, Any]) -> np.ndarray:
+    """`.eval()`: compile on first use, keep the function on the variable."""
+    by_name = {v.name: v for v in graph_inputs([variable]) if v.name}
+    values: dict[Variable, Any] = {}
+    for key, value in inputs.items():
+        if isinstance(key, str):
+            if key not in by_name:
+                raise FunctionError(f"eval: no input is called {key!r}; there are {sorted(by_name)}")
+            key = by_name[key]
+        values[key] = value
+    missing = [v for v in graph_inputs([variable]) if v not in values]
+    if missing and not any(v.owner is not None for v in values):
+        described = ", ".join(f"{v} ({v.type})" for v in missing)
+        raise MissingInputError(f"eval: no value for {described}")
+    known = getattr(variable.tag, "evaluator", None)
+    if known is None or known[0] != tuple(values):
+        compiled = function(list(values), variable, on_unused_input="ignore")
+        known = variable.tag.evaluator = (tuple(values), compiled)
+    return known[1](*values.values())
+
+
+use_evaluator(_evaluate)
