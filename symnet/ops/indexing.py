@@ -23,6 +23,7 @@ from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
 from symnet.graph.types import FLOATS, INTEGERS, TensorType
 from symnet.graph.variables import Apply, Constant, Variable, make_constant
+from symnet.ops.arithmetic import add
 from symnet.ops.casting import cast
 from symnet.ops.conversion import as_variable, is_weak
 from symnet.ops.generate import Generate, arange, full, zeros_like
@@ -726,7 +727,7 @@ def _write(part: Variable, y: Any, overwrite: bool) -> Variable:
         else:
             new = Put(node.op.axes, overwrite)(x, new, *rest)  # type: ignore[attr-defined]
         overwrite = True  # the old values are in it already
-    return new
+    return new if overwrite else add(nodes[-1].inputs[0], new)  # x[None]: all of x
 
 
 def _nodes_of(part: Variable, name: str) -> list[Apply]:
