@@ -13,7 +13,7 @@ import numpy as np
 
 from symnet.graph.types import FLOATS
 from symnet.graph.variables import Constant, Variable
-from symnet.ops.elementwise import elementwise, numeric, to_float
+from symnet.ops.elementwise import Elementwise, elementwise, numeric, to_float
 from symnet.ops.logic import eq, ge, gt, le, logical_and, lt, where
 
 # ---- sums and products
@@ -32,7 +32,9 @@ mul = elementwise(
     dtypes=numeric,
     commutative=True,
 )
-neg = elementwise("neg", "-x", np.negative, gradient=lambda g, out, x: [neg(g)], dtypes=numeric)
+neg: Elementwise = elementwise(
+    "neg", "-x", np.negative, gradient=lambda g, out, x: [neg(g)], dtypes=numeric
+)
 
 
 identity = elementwise("identity", "x", np.copy, gradient=lambda g, out, x: [g])
@@ -46,7 +48,7 @@ def _strong_div(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(x == 0, np.zeros((), x.dtype), x / y)
 
 
-strong_mul = elementwise(  # 0 if either factor is 0, also against inf and nan
+strong_mul: Elementwise = elementwise(  # 0 if either factor is 0, also against inf and nan
     "strong_mul",
     "strong_mul(x, y)",
     _strong_mul,
@@ -54,7 +56,7 @@ strong_mul = elementwise(  # 0 if either factor is 0, also against inf and nan
     dtypes=numeric,
     commutative=True,
 )
-strong_div = elementwise(  # 0 if the dividend is 0, also against 0 and nan
+strong_div: Elementwise = elementwise(  # 0 if the dividend is 0, also against 0 and nan
     "strong_div",
     "where(x == 0, 0, x / y)",
     _strong_div,
@@ -77,13 +79,14 @@ def chain(g: Variable, factor: Variable) -> Variable:
 def _is_finite(factor: Variable) -> bool:
     if factor.type.dtype not in FLOATS:
         return True
-    small = isinstance(factor, Constant) and factor.data.size <= 1024
-    return small and bool(np.isfinite(factor.data).all())
+    if not isinstance(factor, Constant) or factor.data.size > 1024:
+        return False
+    return bool(np.isfinite(factor.data).all())
 
 
 def _quotient(g: Variable, divisor: Variable) -> Variable:
     """The quotient `g / divisor` of the chain rule, which is 0 where g is 0."""
-    if isinstance(divisor, Constant) and _is_finite(divisor) and bool(np.all(divisor.data != 0)):
+    if isinstance(divisor, Constant) and _is_finite(divisor) and divisor.data.all():
         return true_div(g, divisor)
     return strong_div(g, divisor)
 
@@ -119,8 +122,8 @@ reciprocal = elementwise(
 # ---- sign, powers of two
 
 absolute = elementwise("abs", "abs(x)", np.abs, gradient=lambda g, out, x: [chain(g, sign(x))])
-sign = elementwise("sign", "sign(x)", np.sign, dtypes=numeric)
-square = elementwise(
+sign: Elementwise = elementwise("sign", "sign(x)", np.sign, dtypes=numeric)
+square: Elementwise = elementwise(
     "square",
     "square(x)",
     np.square,

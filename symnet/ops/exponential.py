@@ -6,7 +6,7 @@ from symnet.graph.types import FLOATS
 from symnet.graph.variables import Constant, Variable, make_constant
 from symnet.ops.arithmetic import add, chain, mul, neg, strong_div, strong_mul, sub
 from symnet.ops.casting import cast
-from symnet.ops.elementwise import elementwise, numeric, to_float
+from symnet.ops.elementwise import Elementwise, elementwise, numeric, to_float
 from symnet.ops.logic import eq, isnan, where
 
 LN2 = float(np.log(2.0))
@@ -137,7 +137,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.where(x >= 0, np.ones((), x.dtype), e) / (1 + e)
 
 
-sigmoid = elementwise(
+sigmoid: Elementwise = elementwise(
     "sigmoid",
     "sigmoid(x)",
     _sigmoid,

@@ -5,7 +5,7 @@ Results of comparisons and logic are bool; their derivative is zero.
 
 import numpy as np
 
-from symnet.ops.elementwise import choose, compare, elementwise, logic
+from symnet.ops.elementwise import Elementwise, choose, compare, elementwise, logic
 
 lt = elementwise("lt", "x < y", np.less, dtypes=compare)
 le = elementwise("le", "x <= y", np.less_equal, dtypes=compare)
@@ -24,7 +24,7 @@ logical_xor = elementwise("logical_xor", "x ^ y", np.logical_xor, dtypes=logic, 
 logical_not = elementwise("logical_not", "~x", np.logical_not, dtypes=logic)
 
 # The branch that was not taken gets an exact zero, whatever it holds.
-where = elementwise(
+where: Elementwise = elementwise(
     "where",
     "where(x, y, z)",
     np.where,

@@ -17,12 +17,12 @@ from symnet.ops.arithmetic import (
     strong_mul,
     sub,
 )
-from symnet.ops.elementwise import elementwise, to_float
+from symnet.ops.elementwise import Elementwise, elementwise, to_float
 
 sin = elementwise(
     "sin", "sin(x)", np.sin, gradient=lambda g, out, x: [chain(g, cos(x))], dtypes=to_float
 )
-cos = elementwise(
+cos: Elementwise = elementwise(
     "cos", "cos(x)", np.cos, gradient=lambda g, out, x: [neg(chain(g, sin(x)))], dtypes=to_float
 )
 tan = elementwise(
@@ -75,7 +75,7 @@ sinh = elementwise(
     dtypes=to_float,
     domain=(-3.0, 3.0),
 )
-cosh = elementwise(
+cosh: Elementwise = elementwise(
     "cosh",
     "cosh(x)",
     np.cosh,
@@ -114,14 +114,14 @@ arctanh = elementwise(
     dtypes=to_float,
     domain=(-0.9, 0.9),
 )
-deg2rad = elementwise(
+deg2rad: Elementwise = elementwise(
     "deg2rad",
     f"x * {math.pi / 180!r}",
     np.deg2rad,
     gradient=lambda g, out, x: [deg2rad(g)],
     dtypes=to_float,
 )
-rad2deg = elementwise(
+rad2deg: Elementwise = elementwise(
     "rad2deg",
     f"x * {180 / math.pi!r}",
     np.rad2deg,

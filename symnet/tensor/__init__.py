@@ -7,6 +7,9 @@ variable      operators and methods of variables
 shared_randomstreams                      random draws
 """
 
+from collections.abc import Callable as _Callable
+from typing import Any as _Any
+
 from symnet.graph.types import TensorType
 from symnet.ops.barrier import consider_constant, disconnected_grad, zero_grad
 from symnet.ops.contraction import batched_dot, dot, matmul, outer, tensordot
@@ -330,6 +333,7 @@ from symnet.tensor.reduction import (
 from symnet.tensor.variable import TensorConstant, TensorSharedVariable, TensorVariable
 
 as_tensor_variable = as_tensor
+grad: _Callable[..., _Any]  # put here by symnet itself: autodiff is built on this package
 second = fill
 
 __all__ = [
@@ -457,6 +461,7 @@ __all__ = [
     "fvector",
     "fvectors",
     "ge",
+    "grad",
     "greater",
     "greater_equal",
     "gt",

@@ -117,11 +117,15 @@ def one_hot(y: Any, n: Any, dtype: Any = None) -> Variable:
 def stack(*tensors: Any, axis: int = 0) -> Variable:
     """Tensors of one shape along a new dimension `axis`: `stack([a, b], axis=1)`, or Theano's
     `stack(a, b)`."""
-    if len(tensors) == 2 and isinstance(tensors[0], (list, tuple)) and isinstance(tensors[1], int):
-        tensors, axis = (tensors[0],), tensors[1]
-    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-        tensors = tuple(tensors[0])
-    return _stack(tensors, axis)
+    items: Any = tensors
+    if (
+        tensors
+        and isinstance(tensors[0], list | tuple)
+        and all(isinstance(k, int) for k in tensors[1:])
+    ):
+        items, *rest = tensors
+        axis = rest[0] if rest else axis
+    return _stack(items, axis)
 
 
 def stacklists(nested: Any) -> Variable:

@@ -80,11 +80,10 @@ def tensor(
     `shape` has a size or None per dimension; flags as Theano's `broadcastable` do as well (True
     means size 1). Errors: TypeMismatchError, ShapeError.
     """
-    if (shape is None) == (broadcastable is None):
+    flags = broadcastable if shape is None else shape
+    if flags is None or (shape is not None and broadcastable is not None):
         raise TypeMismatchError("T.tensor takes a dtype and either shape or broadcastable")
-    made: TensorVariable = TensorType(
-        dtype_name(dtype), shape if shape is not None else broadcastable
-    )(name)  # type: ignore[arg-type]
+    made: TensorVariable = TensorType(dtype_name(dtype), flags)(name)
     return made
 
 

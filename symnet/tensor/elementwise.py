@@ -384,24 +384,28 @@ def bitwise_not(x: Any) -> TensorVariable:
 # ---- several arguments
 
 
+def _fold(op: Any, x: Any, others: tuple[Any, ...]) -> Any:
+    return functools.reduce(op, others, x) if others else as_variable(x)
+
+
 def add(x: Any, *others: Any) -> TensorVariable:
     """The sum of all arguments."""
-    return functools.reduce(arithmetic.add, others, as_variable(x) if not others else x)
+    return _fold(arithmetic.add, x, others)
 
 
 def mul(x: Any, *others: Any) -> TensorVariable:
     """The product of all arguments."""
-    return functools.reduce(arithmetic.mul, others, as_variable(x) if not others else x)
+    return _fold(arithmetic.mul, x, others)
 
 
 def largest(x: Any, *others: Any) -> TensorVariable:
     """The largest of all arguments, element by element."""
-    return functools.reduce(arithmetic.maximum, others, as_variable(x) if not others else x)
+    return _fold(arithmetic.maximum, x, others)
 
 
 def smallest(x: Any, *others: Any) -> TensorVariable:
     """The smallest of all arguments, element by element."""
-    return functools.reduce(arithmetic.minimum, others, as_variable(x) if not others else x)
+    return _fold(arithmetic.minimum, x, others)
 
 
 def divmod(x: Any, y: Any) -> tuple[TensorVariable, TensorVariable]:

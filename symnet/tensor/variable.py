@@ -48,7 +48,7 @@ def use_numpy_functions(table: Mapping[Any, Callable[..., Any]]) -> None:
     _numpy_functions.update(table)
 
 
-class TensorOperators:
+class TensorOperators(Variable):
     """Operators and methods that all kinds of variables share."""
 
     __slots__ = ()
@@ -273,17 +273,17 @@ class TensorOperators:
         return indexing.index(self, key)
 
     def __iter__(self) -> Iterator[Any]:
-        if not self.type.ndim or self.type.shape[0] is None:  # type: ignore[attr-defined]
+        if not self.type.ndim or self.type.shape[0] is None:
             raise TypeMismatchError(
-                f"{self} ({self.type}) cannot be iterated over: its length is not known while "  # type: ignore[attr-defined]
+                f"{self} ({self.type}) cannot be iterated over: its length is not known while "
                 "the expression is built; T.specify_shape states it, and scan loops over it"
             )
-        return (self[k] for k in range(self.type.shape[0]))  # type: ignore[attr-defined]
+        return (self[k] for k in range(self.type.shape[0]))
 
     def take(self, indices: Any, axis: int | None = None) -> Any:
         """The entries at `indices` along `axis`; see `T.take`."""
         x = movement.flatten(self) if axis is None else self
-        axis = as_axis(axis or 0, x.type.ndim)  # type: ignore[attr-defined]
+        axis = as_axis(axis or 0, x.type.ndim)
         return indexing.index(x, (slice(None),) * axis + (indices,))
 
     # ---- reductions
@@ -391,7 +391,7 @@ class TensorOperators:
         return copied
 
 
-class TensorVariable(TensorOperators, Variable):
+class TensorVariable(TensorOperators):
     """An input, or the result of an op."""
 
     __slots__ = ()
