@@ -6,11 +6,13 @@ Views (dimshuffle, slice, broadcast) are functions on coordinates: a kernel that
 what is behind it at other coordinates, and no view ever becomes a kernel of its own.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from symnet.graph import dims
 from symnet.graph.dims import Size
-from symnet.graph.variables import Apply
+from symnet.graph.variables import Apply, Constant, Variable
+from symnet.ops.generate import Generate
 from symnet.ops.indexing import Subtensor
 from symnet.ops.movement import BroadcastTo, DimShuffle
 from symnet.schedule.shapes import Shapes
@@ -73,6 +75,40 @@ def behind(node: Apply, at: Coordinates, shapes: Shapes) -> Coordinates:
         found.append(inner._replace(step=inner.step * step, offset=offset))
     found.extend(rest)
     return tuple(found)
+
+
+def project(variable: Variable, at: Coordinates) -> Coordinates:
+    """Coordinates in an operand that may broadcast, from those in the result."""
+    shape = variable.type.shape
+    if not shape:
+        return ()
+    if 1 not in shape:
+        return at
+    return tuple(ZERO if size == 1 else c for size, c in zip(shape, at))
+
+
+def counts_up(node: Apply) -> bool:
+    """Whether a generated tensor is 0, 1, 2, ..."""
+    if not isinstance(node.op, Generate) or node.op.name != "arange":
+        return False
+    numbers = [v.data.item() if isinstance(v, Constant) else None for v in node.inputs[1:]]
+    return numbers == [0, 1]
+
+
+def counting(
+    index: Variable, at: Coordinates, stored: Callable[[Variable], bool], shapes: Shapes
+) -> Coordinate | None:
+    """The affine coordinate that an index array stands for, if its values just count its places."""
+    at = project(index, at)
+    while not stored(index) and index.owner is not None:
+        node = index.owner
+        if isinstance(node.op, VIEWS):
+            index, at = node.inputs[0], behind(node, at, shapes)
+        elif isinstance(node.op, Generate):
+            return at[0] if counts_up(node) else None
+        else:
+            return None
+    return None
 
 
 def contiguous_strides(sizes: tuple[Size, ...]) -> tuple[Size, ...]:

@@ -19,7 +19,6 @@ from symnet.graph import dims
 from symnet.graph.dims import Size
 from symnet.graph.op import Op
 from symnet.graph.origin import Origin
-from symnet.graph.traversal import consumers
 from symnet.graph.variables import Apply, Constant, Variable
 from symnet.ops.barrier import Barrier
 from symnet.ops.contraction import BatchedDot, Dot, Gemm
@@ -38,6 +37,8 @@ from symnet.schedule.access import (
     Coordinates,
     behind,
     contiguous_strides,
+    counting,
+    project,
 )
 from symnet.schedule.shapes import Shapes
 
@@ -166,7 +167,6 @@ class Fusion:
         certain = self._certain()
         cost: dict[Variable, int] = dict.fromkeys(certain, 0)
         reads: dict[Variable, frozenset[Variable]] = {}
-        readers = consumers(self.nodes)
         for node in self.nodes:
             out = node.outputs[0]
             op = node.op
@@ -179,14 +179,14 @@ class Fusion:
                 tensor_inputs, own = node.inputs[:1], 3
             elif isinstance(op, Generate):
                 tensor_inputs, own = node.inputs[op.ndim :], tree_cost(op.tree)
-            elif isinstance(op, ShapeOf):
-                continue
             else:
                 continue
-            if any(v not in cost and not isinstance(v, Constant) for v in tensor_inputs):
-                if self.shapes.value_or_none(out) is not None and out.type.ndim == 0:
-                    cost[out] = 0
-                    reads[out] = frozenset()
+            if self._is_size(out):
+                continue
+            tensor_inputs = [
+                v for v in tensor_inputs if not isinstance(v, Constant) and not self._is_size(v)
+            ]
+            if any(v not in cost for v in tensor_inputs):
                 continue
             total = own + sum(cost.get(v, 0) for v in tensor_inputs if v not in certain)
             sources: frozenset[Variable] = frozenset().union(
@@ -195,14 +195,12 @@ class Fusion:
                     if v not in certain
                     else ({v} if v.type.ndim else frozenset())
                     for v in tensor_inputs
-                    if not isinstance(v, Constant)
                 )
             )
             view = isinstance(op, VIEWS) or isinstance(op, Barrier)
-            single = len(readers.get(out, ())) < 2 and not view
-            if out in certain or (total > INLINE_COST or len(sources) > 1 or single) and not view:
-                if out not in certain:
-                    cost.pop(out, None)
+            if out in certain:
+                continue
+            if not view and (total > INLINE_COST or len(sources) > 1):
                 continue
             cost[out] = total
             reads[out] = sources
@@ -220,8 +218,12 @@ class Fusion:
             variable in self.inline
             or isinstance(node.op, VIEWS)
             or isinstance(node.op, (Barrier, ShapeOf))
-            or (variable.type.ndim == 0 and self.shapes.value_or_none(variable) is not None)
+            or self._is_size(variable)
         )
+
+    def _is_size(self, variable: Variable) -> bool:
+        """Whether the shape program computes a variable."""
+        return variable.type.ndim == 0 and self.shapes.value_or_none(variable) is not None
 
     def _root(self, variable: Variable) -> Variable:
         while (
@@ -258,9 +260,7 @@ class Fusion:
             if top in self._leaves:
                 stack.pop()
                 continue
-            if top.owner is None or (
-                top.type.ndim == 0 and self.shapes.value_or_none(top) is not None
-            ):
+            if top.owner is None or self._is_size(top):
                 self._leaves[top] = ()
                 continue
             inputs = self._tensor_inputs(top.owner)
@@ -456,18 +456,8 @@ class Fusion:
         return None
 
     def _index_coordinate(self, index: Variable, at: Coordinates) -> Coordinate:
-        """The coordinate that an index array stands for: affine if it just counts."""
-        at = project(index, at)
-        node = index.owner
-        while node is not None and index not in self.stored:
-            if isinstance(node.op, VIEWS):
-                index, at = node.inputs[0], behind(node, at, self.shapes)
-            elif isinstance(node.op, Generate):
-                return at[0] if counts_up(node) else Coordinate(value=_GATHER)
-            else:
-                break
-            node = index.owner
-        return Coordinate(value=_GATHER)
+        found = counting(index, at, self.stored.__contains__, self.shapes)
+        return Coordinate(value=_GATHER) if found is None else found
 
     def _counts(self, index: Variable) -> bool:
         at = tuple(Coordinate(axis) for axis in range(index.type.ndim))
@@ -785,24 +775,6 @@ def operations(op: Op) -> int:
     if isinstance(op, Elementwise):
         return op.cost
     return tree_cost(op.tree) if isinstance(op, Generate) else 3
-
-
-def counts_up(node: Apply) -> bool:
-    """Whether a generated tensor is 0, 1, 2, ..."""
-    if node.op.name != "arange":  # type: ignore[attr-defined]
-        return False
-    numbers = [v.data.item() if isinstance(v, Constant) else None for v in node.inputs[1:]]
-    return numbers == [0, 1]
-
-
-def project(variable: Variable, at: Coordinates) -> Coordinates:
-    """Coordinates in an operand that may broadcast, from those in the result."""
-    shape = variable.type.shape
-    if not shape:
-        return ()
-    if 1 not in shape:
-        return at
-    return tuple(ZERO if size == 1 else c for size, c in zip(shape, at))
 
 
 def blas_layout(view: Strided | None) -> bool:

@@ -1,6 +1,6 @@
 """From a step of the fusion pass to its kernel, with what to pass to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from symnet.graph import dims
 from symnet.graph.dims import Size
 from symnet.graph.origin import Origin
 from symnet.graph.variables import Variable
-from symnet.schedule.access import Coordinates, contiguous_strides
+from symnet.schedule.access import Coordinate, Coordinates, contiguous_strides, counting
 from symnet.schedule.fusion import LoopStep
 from symnet.schedule.kernel import (
     Accumulator,
@@ -29,7 +29,7 @@ from symnet.schedule.kernel import (
     Stride,
 )
 from symnet.schedule.shapes import Shapes
-from symnet.schedule.values import Value, Values, as_coordinate
+from symnet.schedule.values import Value, Values
 
 DEAR = 20  # a value that costs this much is kept in a scratch row rather than computed twice
 BLOCK = 8192  # elements of one partial result of a reduction over everything
@@ -124,7 +124,8 @@ class Lowering:
             value = self.values.read(write.source, write.at)
             to = list(write.to)
             for axis, (index, where) in write.gathers.items():
-                to[axis] = as_coordinate(self.values.read(index, where))
+                found = counting(index, where, self.values.stored, self.shapes)
+                to[axis] = found or Coordinate(value=self.values.read(index, where))
             strides, gathers, offset = self._address(self.shapes.of[write.target], tuple(to))
             value = self.values.cast(value, write.target.type.dtype)
             writes.append((write, value, strides, gathers, offset))
@@ -586,5 +587,3 @@ def partial_dtype(value: Value) -> str:
 def _same(a: Size, b: Size) -> bool:
     return a is b or (isinstance(a, int) and isinstance(b, int) and a == b)
 
-
-_ = Sequence

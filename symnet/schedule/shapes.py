@@ -63,6 +63,7 @@ class Shapes:
     def _infer(self, nodes: Sequence[Apply], sources: Collection[Variable]) -> None:
         self.of: dict[Variable, tuple[Size, ...]] = {}
         self.checks = []
+        self._stated: set[Size] = set()
         self._values: dict[Variable, Size | None] = {}
         self._node: Apply | None = None
         for variable in sources:
@@ -76,7 +77,7 @@ class Shapes:
             for variable, sizes in zip(node.outputs, inferred):
                 static = variable.type.shape
                 self.of[variable] = tuple(
-                    s if known is None else known for s, known in zip(sizes, static)
+                    self._one_of(s) if known is None else known for s, known in zip(sizes, static)
                 )
 
     def add_source(self, variable: Variable) -> None:
@@ -104,11 +105,12 @@ class Shapes:
     def require(self, a: Size, b: Size, why: str) -> None:
         self._check(dims.apply("eq", a, b), why, False, (a, b))
         a, b = self._one_of(a), self._one_of(b)
-        if a is not b and a != b:
-            if isinstance(a, Dim) and a.op == "dim":
-                self._equal[a] = b
-            elif isinstance(b, Dim) and b.op == "dim":
-                self._equal[b] = a
+        if a is b or a == b:
+            return
+        if isinstance(a, Dim) and (a.op == "dim" or not isinstance(b, Dim) or b.op != "dim"):
+            self._equal[a] = b
+        elif isinstance(b, Dim):
+            self._equal[b] = a
 
     def check(self, condition: Size, why: str, index: bool = False) -> None:
         self._check(condition, why, index, (0, 0))
@@ -116,8 +118,9 @@ class Shapes:
     def _check(self, condition: Size, why: str, index: bool, shown: tuple[Size, Size]) -> None:
         node = self._node
         assert node is not None
-        if condition == 1 and isinstance(condition, int):
+        if condition == 1 and isinstance(condition, int) or condition in self._stated:
             return
+        self._stated.add(condition)
         described = ", ".join(f"{v}: {v.type}" for v in node.inputs)
         self.checks.append(
             Check(condition, f"{node.op}({described}): {why}", node.origin, index, shown)

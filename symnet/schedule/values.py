@@ -8,10 +8,7 @@ its inputs, at the coordinates they are needed at. The walk is iterative.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from symnet.errors import CompilerError
-from symnet.graph import dims
 from symnet.graph.dims import Size
 from symnet.graph.origin import Origin
 from symnet.graph.variables import Apply, Constant, Variable
@@ -21,14 +18,14 @@ from symnet.ops.elementwise import Elementwise
 from symnet.ops.generate import Generate
 from symnet.ops.indexing import CheckedIndex, Take
 from symnet.ops.reduction import ArgReduce, Reduce
-from symnet.ops.shape import MakeVector
 from symnet.schedule.access import (
     VIEWS,
-    ZERO,
     Coordinate,
     Coordinates,
     behind,
     contiguous_strides,
+    counting,
+    project,
 )
 from symnet.schedule.shapes import Shapes
 
@@ -83,7 +80,6 @@ class Values:
         stored: Callable[[Variable], bool],
         reduced: frozenset[int],
         reductions: dict[Variable, tuple[Coordinates, Coordinates]],
-        view_of: dict[Variable, tuple[Variable, "Strided"]] | None = None,
     ):
         self.shapes = shapes
         self.stored = stored
@@ -128,7 +124,7 @@ class Values:
         if isinstance(op, Barrier):
             return self._through([(node.inputs[0], at)])
         if isinstance(op, Elementwise):
-            places = [(v, self.project(v, at)) for v in node.inputs]
+            places = [(v, project(v, at)) for v in node.inputs]
             return self._missing(places) or self._elementwise(node, [self._memo[p] for p in places])
         if isinstance(op, (Reduce, ArgReduce)):
             return self._reduce(node, variable, at)
@@ -146,15 +142,6 @@ class Values:
 
     def _missing(self, places: Sequence[tuple]) -> list[tuple]:
         return [p for p in places if p not in self._memo]
-
-    def project(self, variable: Variable, at: Coordinates) -> Coordinates:
-        """Coordinates in an operand that may broadcast, from those in the result."""
-        shape = variable.type.shape
-        if not shape:
-            return ()
-        if 1 not in shape:
-            return at
-        return tuple(ZERO if size == 1 else c for size, c in zip(shape, at))
 
     # ---- leaves
 
@@ -277,13 +264,20 @@ class Values:
         adjacent = op.axes[-1] - op.axes[0] == len(op.axes) - 1
         first = op.axes[0] if adjacent else 0
         index_at = at[first : first + index_ndim]
-        places = [(v, self.project(v, index_at)) for v in indices]
+        found: dict[int, Coordinate] = {}
+        places = []
+        for axis, v in zip(op.axes, indices):
+            counted = counting(v, index_at, self.stored, self.shapes)
+            if counted is not None:
+                found[axis] = counted
+            else:
+                places.append((v, project(v, index_at)))
         if missing := self._missing(places):
             return missing
+        values = iter(Coordinate(value=self._memo[p]) for p in places)
         rest = iter(at[:first] + at[first + index_ndim :])
-        values = dict(zip(op.axes, (self._memo[p] for p in places)))
         source = tuple(
-            as_coordinate(values[axis]) if axis in values else next(rest)
+            (found[axis] if axis in found else next(values)) if axis in op.axes else next(rest)
             for axis in range(x.type.ndim)
         )
         return self._through([(x, source)])
@@ -301,19 +295,3 @@ class Values:
         table.append(self.counter(at, sizes))
         table += [self._memo[p] for p in places]
         return self.cast(self.tree(op.tree, table), node.outputs[0].type.dtype)
-
-
-def as_coordinate(value: Value) -> Coordinate:
-    """An index value as a coordinate: a plain loop counter stays affine, others are gathers."""
-    source = value
-    if source.kind == "counter" and len(source.coordinates) == 1 and source.detail == (1,):
-        return source.coordinates[0]
-    return Coordinate(value=value)
-
-
-def fold_constant(value: Value) -> Any:
-    """The number behind a constant value, or None."""
-    return value.detail if value.kind == "scalar" and value.function == "constant" else None
-
-
-_ = (np, dims, MakeVector)

@@ -80,7 +80,15 @@ class Linked:
     scratch: tuple[tuple[int, int, int, Ref], ...] = ()  # pointer word, stride word, bytes, size
     keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     steps: tuple[StepPlan, ...] = ()
-    checks: tuple[Any, ...] = (None,)  # by id: ("size", n), ("index", origin, message) or ("static", ...)
+    checks: tuple[Any, ...] = (None,)  # by id: ("static", ...), ("size", n), ("index", ...)
+
+    def local_code(self) -> np.ndarray:
+        """The shape program for this process, in which dtypes have other addresses."""
+        code = self.code.copy()
+        for row in np.flatnonzero(code[:, 0] == tape_layout.OP_OBJ_CHECK):
+            dtype = self.program.objects[code[row, 1]].dtype
+            code[row, 2] = id(np.dtype(np.dtype(dtype).str))
+        return code
 
 
 class Linker:

@@ -17,7 +17,8 @@ next step with several, or declares the region finished. So
 - results depend on how a step was cut, never on who ran what.
 
 A second caller that finds the pool busy runs its own slabs in order, alone. Idle workers spin for
-`IDLE_NS`, then sleep on a futex; publishing makes a system call only when somebody sleeps. A forked
+`IDLE_NS`, then sleep on a futex; publishing makes a system call only when somebody sleeps, and when
+waking them pays: not for a call that last took less than `WORTH_NS` and comes after a pause. A forked
 child has no workers and starts its own when it first shares a step. Where threads cannot be created
 everything runs on the caller.
 """
@@ -44,6 +45,7 @@ from symnet.errors import BackendError
 SPIN_NS = 5_000
 LINGER_NS = 1_000_000
 IDLE_NS = 20_000
+WORTH_NS = 100_000
 
 _FUTEX_CALLS = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
 _FATAL = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT")
@@ -98,6 +100,7 @@ class Pool:
         words[layout.SPIN_NS] = SPIN_NS
         words[layout.LINGER_NS] = LINGER_NS
         words[layout.IDLE_NS] = IDLE_NS
+        words[layout.WORTH_NS] = WORTH_NS
         words[layout.SIGNALS] = self._signals.ctypes.data
         words[layout.SIG_SETMASK] = getattr(signal, "SIG_SETMASK", 0)
         words[layout.CLOCK_ID] = getattr(time, "CLOCK_MONOTONIC", 0)

@@ -41,6 +41,7 @@ class Runner:
         profile: bool = False,
     ):
         self.linked = linked
+        linked.code = linked.local_code()
         self.program = linked.program
         self.inputs = list(inputs)
         self.shared = list(shared)

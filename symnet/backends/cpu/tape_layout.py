@@ -29,6 +29,10 @@ DETACH = 60
 SIGMASK = 61  # pthread_sigmask
 SIG_SETMASK = 62  # the constant of that name
 SIGNALS = 63  # address of the set of signals that workers block
+WORTH_NS = 64  # a region that takes this long is worth waking sleepers for
+BEGAN = 65  # when the region began, on the clock
+ENDED = 66  # when the region before ended
+EAGER = 67  # 1 if sleepers are to be woken from the region's begin
 RECORDS = 128  # per thread: pool, thread number
 RECORD = 2
 MAX_THREADS = 256
@@ -71,6 +75,7 @@ OBJECTS = 13  # address of PyObject addresses
 POOL = 14
 ARRAY_TYPE = 15  # address of the type numpy.ndarray
 PROFILE = 16  # address of pairs (ns, calls) by STEP_INDEX, or 0
+TOOK = 17  # ns that the last region of this frame took, 0 before the first
 FRAME_WORDS = 24
 
 # ---- step of the tape ----

@@ -109,7 +109,9 @@ def publish(p, frame, s, step):
     # sequentially consistent: a worker first registers as sleeping, then looks at TURN again
     atomic_exchange(p, TURN, sequence << TICKET_BITS)
     sleeping = atomic_load(p, SLEEPERS)
-    if sleeping > 0:
+    # a short call after a pause is over before a sleeper has woken; a long one, or one of a
+    # row of calls, is not
+    if sleeping > 0 and (p[EAGER] or clock_ns(p[CLOCK], p[CLOCK_ID]) - p[BEGAN] > p[IDLE_NS]):
         superfluous = max(p[STARTED] - frame[THREADS], 0)  # woken, they may not take part
         wake = min(sleeping, s[STEP_SLABS] - 1 + superfluous)
         atomic_add(p, SLEEPERS, -wake)
@@ -180,8 +182,13 @@ def run_steps(frame):
         if p[STARTED] < frame[THREADS] and p[NO_THREADS] == 0:
             start_threads(p, frame[THREADS])
         p[FRAME] = frame
+        p[BEGAN] = clock_ns(p[CLOCK], p[CLOCK_ID])
+        took, pause_before = frame[TOOK], p[BEGAN] - p[ENDED]
+        p[EAGER] = took == 0 or took > p[WORTH_NS] or pause_before < p[IDLE_NS]
         atomic_store(p, FINISHED, 0)
         participate(p + WORD * RECORDS)
+        p[ENDED] = clock_ns(p[CLOCK], p[CLOCK_ID])
+        frame[TOOK] = p[ENDED] - p[BEGAN]
         atomic_store(p, BUSY, 0)
     else:  # nothing to share, or the pool serves another caller: the same slabs, alone
         s = frame[STEPS]
