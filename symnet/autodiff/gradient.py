@@ -1,5 +1,6 @@
 """`grad` and its relatives: what a user calls."""
 
+import functools
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from symnet.autodiff.stable import stabilised
 from symnet.errors import DisconnectedInputError, NonScalarCostError, TypeMismatchError
 from symnet.graph.clone import clone_replace
 from symnet.graph.variables import Variable, make_constant
+from symnet.ops.arithmetic import add, mul
 from symnet.ops.casting import cast
 from symnet.ops.conversion import as_variable
 from symnet.ops.generate import zeros_like
@@ -145,7 +147,7 @@ def Lop(
     outputs, points = _pairs("Lop", f, eval_points)
     known: dict[Variable, Any] = {}
     for output, point in zip(outputs, points):
-        known[output] = known[output] + point if output in known else point
+        known[output] = add(known[output], point) if output in known else point
     return grad(None, wrt, consider_constant, disconnected_inputs, known_grads=known)
 
 
@@ -172,7 +174,7 @@ def Rop(f: Wrt, wrt: Wrt, eval_points: Any, disconnected_outputs: str = "raise")
         seeds: dict[Variable, Variable] = {}
         for gradient, point in zip(pulled, points):
             if gradient is not None:
-                seeds[gradient] = seeds[gradient] + point if gradient in seeds else point
+                seeds[gradient] = add(seeds[gradient], point) if gradient in seeds else point
         if not seeds and disconnected_outputs == "raise":
             raise DisconnectedInputError("Rop: " + explain(targets[0], [output]))
         pushed = (
@@ -191,10 +193,8 @@ def hessian_vector_product(cost: Variable, wrt: Wrt, vectors: Any) -> Any:
     """The Hessian of `cost` times `vectors`: gradient of the scalar <grad(cost), vectors>."""
     targets, points = _pairs("hessian_vector_product", wrt, vectors)
     gradients = grad(cost, targets)
-    inner = None
-    for gradient, point in zip(gradients, points):
-        term = sum_(gradient * point)
-        inner = term if inner is None else inner + term
+    terms = [sum_(mul(gradient, point)) for gradient, point in zip(gradients, points)]
+    inner = functools.reduce(add, terms)
     return grad(inner, wrt, disconnected_inputs="ignore")
 
 

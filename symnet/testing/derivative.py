@@ -10,7 +10,7 @@ from symnet.backends.reference import evaluate
 from symnet.errors import GradientMismatchError, TypeMismatchError
 from symnet.graph.types import FLOATS, TensorType
 from symnet.graph.variables import Variable, make_constant
-from symnet.ops.conversion import as_variable
+from symnet.ops.arithmetic import add, mul
 from symnet.ops.reduction import sum_
 
 Evaluate = Callable[[Sequence[Variable], dict[Variable, Any]], Sequence[np.ndarray]]
@@ -81,13 +81,12 @@ def _direction(generator: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def _weighted(variables: Sequence[Variable], weights: Sequence[np.ndarray]) -> Variable:
     """One number: the sum of all elements times weights."""
-    total: Any = as_variable(make_constant(0.0, "float64"))
+    total: Any = make_constant(0.0, "float64")
     for variable, weight in zip(variables, weights):
-        # A constant has a static shape, that of the variable is left as it is.
-        dtype = variable.type.dtype
-        flexible = TensorType(dtype, variable.type.shape)
-        constant = type(make_constant(0))(flexible, np.array(weight, dtype, order="C"))
-        total = total + sum_(variable * constant)
+        # Of the variable's own type: the weights must not make sizes static that are not.
+        data = np.array(weight, variable.type.dtype, order="C")
+        constant = type(make_constant(0))(variable.type, data)
+        total = add(total, sum_(mul(variable, constant)))
     return total
 
 
