@@ -17,10 +17,10 @@ next step with several, or declares the region finished. So
 - results depend on how a step was cut, never on who ran what.
 
 A second caller that finds the pool busy runs its own slabs in order, alone. Idle workers spin for
-`IDLE_NS`, then sleep on a futex; publishing makes a system call only when somebody sleeps, and when
-waking them pays: not for a call that last took less than `WORTH_NS` and comes after a pause. A forked
-child has no workers and starts its own when it first shares a step. Where threads cannot be created
-everything runs on the caller.
+`IDLE_NS`, then sleep on a futex. Publishing makes a system call only when somebody sleeps, and when
+waking them pays: not for a call that last took less than `WORTH_NS` and comes after a pause. A
+forked child has no workers and starts its own when it first shares a step. Where threads cannot be
+created everything runs on the caller.
 """
 
 import contextlib

@@ -207,6 +207,28 @@ def test_idle_workers_sleep():
     process(text)
 
 
+def test_a_short_call_after_a_pause_wakes_nobody():
+    text = """
+    job, words = Job(2), pool.pool().words
+    assert job.call()  # starts the worker
+
+    def wakes(worth_ns):
+        words[layout.WORTH_NS] = worth_ns
+        words[layout.IDLE_NS] = 1
+        while words[layout.SLEEPERS] == 0:
+            time.sleep(0.001)
+        words[layout.IDLE_NS] = 10**15  # nor during the call
+        words[layout.ENDED] = -(10**18)
+        before = words[layout.FUTEX]
+        assert job.call()
+        return words[layout.FUTEX] > before
+
+    assert not wakes(10**18)
+    assert wakes(0)
+    """
+    process(text)
+
+
 @needs_linux
 def test_workers_leave_signals_to_python():
     text = """
