@@ -90,14 +90,6 @@ class RuleIndex:
         kind = type(op)
         return self._by_head.get(op if kind is Elementwise else kind, self._universal)
 
-    def concerns(self, nodes: Iterable[Apply]) -> bool:
-        """Whether any of the nodes has an op that a rule starts from."""
-        heads = self._by_head
-        return bool(self._universal) or any(
-            node.op in heads if type(node.op) is Elementwise else type(node.op) in heads
-            for node in nodes
-        )
-
 
 _strict = False
 

@@ -181,26 +181,29 @@ def _match_args(
     pattern: Node, node: Apply, walk: Walk, bound: Bindings, dropped: list[Variable]
 ) -> bool:
     inputs = node.inputs
+    for k in pattern.order:  # what is cheap to refuse
+        arg = pattern.args[k]
+        if type(arg) is Node:
+            if walk.made_by(inputs[k], arg.op) is None:
+                return False
+        elif type(arg) is Literal and scalar_value(inputs[k], walk) != arg.value:
+            return False
     dtypes = pattern.op.compute_dtypes(node)
     for k in pattern.order:
         arg, variable = pattern.args[k], inputs[k]
         if type(arg) is Node:
-            below = walk.made_by(variable, arg.op)
-            if (
-                below is None
-                or variable.type.dtype != dtypes[k]
-                or not _match_args(arg, below, walk, bound, dropped)
-            ):
+            below = walk.owner(variable)
+            if variable.type.dtype != dtypes[k] or below is None:
+                return False  # a conversion in between
+            if not _match_args(arg, below, walk, bound, dropped):
                 return False
         elif type(arg) is Literal:
-            if scalar_value(variable, walk) != arg.value:
-                return False
             if variable.type.ndim:
                 dropped.append(variable)
-        else:
+        elif type(arg) is Wild:
             if variable.type.dtype != dtypes[k]:
                 variable = _converted(variable, dtypes[k], bound)
-            if bound.setdefault(arg.name, variable) is not variable:  # type: ignore[union-attr]
+            if bound.setdefault(arg.name, variable) is not variable:
                 return False
     return True
 

@@ -8,8 +8,15 @@ and computed once. What no output needs is not visited, so dead code is gone wit
 import contextlib
 import gc
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from symnet.graph import Variable, toposort
+from symnet.ops.barrier import Barrier
+from symnet.ops.contraction import Dot
+from symnet.ops.elementwise import Elementwise
+from symnet.ops.exponential import power
+from symnet.ops.indexing import CheckedIndex, IncSubtensor, Put
+from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax
 from symnet.rewrite.engine import RuleIndex, Step, Walk
 from symnet.rewrite.intern import Interner
 from symnet.rewrite.rules.algebra import ALGEBRA_RULES
@@ -29,22 +36,26 @@ RULES_BY_PHASE = {
     "simplify": [*CANONICAL_RULES, *STABILITY_RULES],
     # Cheaper ops for special arguments; and softmax and its relatives, which had to stay whole for
     # the stability rules, taken apart so that forward pass and gradient share max, exp and sum.
-    "specialise": [*SPECIALISE_RULES, *EXPAND_RULES, *CANONICAL_RULES],
+    "specialise": [*SPECIALISE_RULES, *EXPAND_RULES, *CANONICAL_RULES, *STABILITY_RULES],
     # Products absorb what scales them and what they are added to. Last, because it asks how often
     # a product is read, which only the finished graph knows.
     "blas": BLAS_RULES,
+    # Only what the schedule cannot do without, for graphs that are to stay as they were written.
+    "expand": EXPAND_RULES,
+    # What `grad` does to a cost before it differentiates it.
+    "stabilise": STABILITY_RULES,
 }
 
-LEVELS = {
-    "full": ("simplify", "specialise", "blas"),
-    "none": ("expand",),  # only what the schedule cannot do without
+LEVELS = {"full": ("simplify", "specialise", "blas"), "none": ("expand",)}
+
+# A phase that only has something to do where one of these ops is, is left out elsewhere.
+_OCCASIONS: dict[str, set[Any]] = {
+    "specialise": {power, Put, IncSubtensor, CheckedIndex, Dot, Softmax, LogSoftmax, LogSumExp},
+    "blas": {Dot},
+    "expand": {Barrier, Softmax, LogSoftmax, LogSumExp},
 }
 
-_INDEX = {
-    **{phase: RuleIndex(rules) for phase, rules in RULES_BY_PHASE.items()},
-    "expand": RuleIndex(EXPAND_RULES),
-    "stabilise": RuleIndex(STABILITY_RULES),
-}
+_INDEX = {phase: RuleIndex(rules) for phase, rules in RULES_BY_PHASE.items()}
 
 
 def optimise(outputs: Sequence[Variable], level: str = "full") -> tuple[list[Variable], list[Step]]:
@@ -57,10 +68,11 @@ def optimise(outputs: Sequence[Variable], level: str = "full") -> tuple[list[Var
     interner = Interner()
     with _no_collection():
         for phase in LEVELS[level]:
-            if _INDEX[phase].concerns(toposort(results)):
-                walk = Walk(_INDEX[phase], (), interner)
-                results = walk.run(results)
-                trace.extend(walk.log)
+            if not _has_occasion(phase, results):
+                continue
+            walk = Walk(_INDEX[phase], (), interner)
+            results = walk.run(results)
+            trace.extend(walk.log)
         _name(outputs, results)
     return results, trace
 
@@ -76,6 +88,14 @@ def stabilise(outputs: Sequence[Variable], barriers: Collection[Variable] = ()) 
     with _no_collection():
         results = walk.run(outputs)
     return results if walk.log else list(outputs)
+
+
+def _has_occasion(phase: str, outputs: Sequence[Variable]) -> bool:
+    wanted = _OCCASIONS.get(phase)
+    return wanted is None or any(
+        (node.op if type(node.op) is Elementwise else type(node.op)) in wanted
+        for node in toposort(outputs)
+    )
 
 
 def _name(before: Sequence[Variable], after: Sequence[Variable]) -> None:

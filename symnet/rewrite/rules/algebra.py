@@ -194,7 +194,9 @@ def division_by_power_of_two(node: Apply, walk: Walk) -> Variable | None:
     return mul(above, make_constant(1 / value, dtype))
 
 
-@rewrites(strong_mul, strong_div, examples=lambda: [strong_mul(m, 3), strong_div(m, 3)])
+@rewrites(
+    strong_mul, strong_div, examples=lambda: [strong_mul(m, 3), strong_div(m, 3), strong_div(2, m)]
+)
 def plain_product(node: Apply, walk: Walk) -> Variable | None:
     """a strong product with a constant that is neither 0, inf nor nan -> the plain product"""
     first, second = node.inputs
@@ -202,7 +204,7 @@ def plain_product(node: Apply, walk: Walk) -> Variable | None:
     plain: Any = mul
     if node.op is strong_div:
         plain = true_div
-        values = [_literal(walk, second, dtype)]
+        values = [_literal(walk, second, dtype), _literal(walk, first, dtype)]
     else:
         values = [_literal(walk, first, dtype), _literal(walk, second, dtype)]
     if any(value and math.isfinite(value) for value in values):

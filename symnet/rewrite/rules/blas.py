@@ -6,7 +6,7 @@ products that nobody else reads are absorbed; transposes are left to the schedul
 
 # mypy: disable-error-code="attr-defined, operator"
 
-from symnet.graph import Apply, Variable
+from symnet.graph import Apply, Constant, Variable
 from symnet.graph.types import FLOATS
 from symnet.graph.variables import make_constant
 from symnet.ops.arithmetic import add, mul, neg, sub
@@ -14,6 +14,7 @@ from symnet.ops.contraction import Dot, Gemm, dot
 from symnet.ops.movement import DimShuffle, dimshuffle
 from symnet.rewrite.engine import Walk, rewrites
 from symnet.rewrite.pattern import wildcard
+from symnet.rewrite.rules.movement import dimshuffle_of_broadcast, dimshuffle_of_dimshuffle
 
 a, b, c = wildcard("a", ndim=2), wildcard("b", ndim=2), wildcard("c", ndim=2)
 v, w = wildcard("v", ndim=1), wildcard("w", ndim=1)
@@ -61,7 +62,9 @@ def _scalar(factors: Scalars, negative: bool, dtype: str) -> Variable:
     result = factors[0]
     for factor in factors[1:]:
         result = mul(result, factor)
-    return neg(result) if negative else result
+    if not negative:
+        return result
+    return make_constant(-result.data) if isinstance(result, Constant) else neg(result)
 
 
 def _product(walk: Walk, x: Variable) -> tuple[Apply, tuple[int, ...] | None] | None:
@@ -139,4 +142,9 @@ def transpose_of_product(node: Apply, walk: Walk) -> Variable | None:
     return Dot()(dimshuffle(second, (1, 0)), dimshuffle(first, (1, 0)))
 
 
-BLAS_RULES = [transpose_of_product, sum_with_product]
+BLAS_RULES = [
+    transpose_of_product,
+    sum_with_product,
+    dimshuffle_of_dimshuffle,  # of the transposes that the first makes
+    dimshuffle_of_broadcast,
+]

@@ -11,6 +11,7 @@ from symnet.ops.arithmetic import sqrt, sub, true_div
 from symnet.ops.elementwise import Elementwise
 from symnet.ops.exponential import exp, expm1, log, log1p
 from symnet.ops.indexing import Subtensor, Take
+from symnet.ops.logic import isinf, where
 from symnet.ops.movement import BroadcastTo, DimShuffle, Reshape
 from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax, log_softmax, logsumexp, softmax
 from symnet.ops.reduction import Reduce, max_, sum_
@@ -69,6 +70,19 @@ def log_of_softmax(node: Apply, walk: Walk) -> Variable | None:
     return _move_again(movers, LogSoftmax(found.op.axis)(*found.inputs))
 
 
+def _unshifted(walk: Walk, variable: Variable, axes: tuple[int, ...]) -> Variable | None:
+    """x if `variable` is x - max(x, axes, keepdims=True), or as expanded: - 0 for infinities."""
+    node = walk.made_by(variable, sub)
+    if node is None:
+        return None
+    given, shift = node.inputs
+    guarded = walk.made_by(shift, where)
+    if guarded is not None and walk.made_by(guarded.inputs[0], isinf) is not None:
+        shift = guarded.inputs[2]
+    found = _kept_reduction(walk, shift, "max")
+    return given if found is not None and (found[0], (found[1],)) == (given, axes) else None
+
+
 @rewrites(
     log, examples=lambda: [log(sum_(exp(x), 1)), log(sum_(exp(x))), log(sum_(exp(x), 0, True))]
 )
@@ -84,6 +98,8 @@ def log_of_sum_of_exp(node: Apply, walk: Walk) -> Variable | None:
     (exponent,) = powers.inputs
     if exponent.type.dtype != bottom.type.dtype:
         return None
+    if _unshifted(walk, exponent, total.op.axes) is not None:
+        return None  # somebody took care already
     return _move_again(movers, logsumexp(exponent, total.op.axes))
 
 
@@ -122,19 +138,10 @@ def exp_of_log_softmax(node: Apply, walk: Walk) -> Variable | None:
     return _move_again(movers, Softmax(found.op.axis)(*found.inputs))
 
 
-def _unshifted(walk: Walk, variable: Variable, axis: int) -> Variable | None:
-    """x if `variable` is x - max(x, axis, keepdims=True)."""
-    node = walk.made_by(variable, sub)
-    if node is None:
-        return None
-    found = _kept_reduction(walk, node.inputs[1], "max")
-    return node.inputs[0] if found == (node.inputs[0], axis) else None
-
-
 @rewrites(Softmax, LogSoftmax, examples=lambda: [softmax(x - max_(x, 1, keepdims=True))])
 def softmax_of_shifted(node: Apply, walk: Walk) -> Variable | None:
     """softmax(x - max(x)) -> softmax(x), which subtracts the maximum itself"""
-    unshifted = _unshifted(walk, node.inputs[0], node.op.axis)
+    unshifted = _unshifted(walk, node.inputs[0], (node.op.axis,))
     return None if unshifted is None else node.op(unshifted)
 
 

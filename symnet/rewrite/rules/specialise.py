@@ -20,8 +20,9 @@ from symnet.ops.indexing import (
     set_subtensor,
 )
 from symnet.ops.logic import eq, where
-from symnet.ops.movement import BroadcastTo, dimshuffle
+from symnet.ops.movement import BroadcastTo, DimShuffle, dimshuffle
 from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax, log_softmax, logsumexp, softmax
+from symnet.ops.reduction import Reduce, sum_
 from symnet.ops.shape import shape_of, sizes_of
 from symnet.rewrite.engine import Walk, rewrites
 from symnet.rewrite.pattern import Bindings, rule, scalar_value, wildcard
@@ -97,6 +98,47 @@ def one_hot(node: Apply, walk: Walk) -> Variable | None:
     return BroadcastTo(2)(result, *sizes_of(base))
 
 
+def _one_hot_example() -> Variable:
+    columns = CheckedIndex()(labels, shape_of(x, 1))
+    hit = eq(dimshuffle(arange(shape_of(x, 1)), ("x", 0)), dimshuffle(columns, (0, "x")))
+    return sum_(where(hit, dimshuffle(labels, (0, "x")) * 0.5, 0), 1)
+
+
+@rewrites(Reduce, examples=lambda: [_one_hot_example()])
+def sum_of_one_hot(node: Apply, walk: Walk) -> Variable | None:
+    """sum(where(columns == checked_index(y), g, 0), 1) -> g"""
+    choice = walk.made_by(node.inputs[0], where)
+    if choice is None or (node.op.function, node.op.axes) != ("sum", (1,)):
+        return None
+    hit, given, rest = choice.inputs
+    if (given.type.ndim == 2 and given.type.shape[1] != 1) or not _is_zero(walk, rest):
+        return None
+    if given.type.dtype != node.outputs[0].type.dtype or not _is_one_hot(walk, hit):
+        return None
+    if given.type.ndim == 0:
+        return BroadcastTo(1)(dimshuffle(given, ("x",)), shape_of(hit, 0))
+    if not same(walk.sizes(given)[:1], walk.sizes(choice.outputs[0])[:1]):
+        return None
+    return dimshuffle(given, (0,))
+
+
+def _is_one_hot(walk: Walk, hit: Variable) -> bool:
+    """Whether `hit` is (arange(n) as a row == valid indices below n as a column)."""
+    node = walk.made_by(hit, eq)
+    if node is None:
+        return False
+    for places, columns in (node.inputs, node.inputs[::-1]):
+        a, c = walk.made_by(places, DimShuffle), walk.made_by(columns, DimShuffle)
+        if a is None or c is None or a.op.order != ("x", 0) or c.op.order != (0, "x"):
+            continue
+        checked = walk.made_by(c.inputs[0], CheckedIndex)
+        if checked is None or not is_count(a.inputs[0]):
+            continue
+        if same(walk.sizes(a.inputs[0]), [walk.value(checked.inputs[1])]):
+            return True
+    return False
+
+
 @rewrites(
     add,
     examples=lambda: [
@@ -156,5 +198,5 @@ def expansion(node: Apply, walk: Walk) -> Variable | None:
 
 
 INDEX_RULES = [checked_count, take_everything, part_just_written]
-SPECIALISE_RULES = [*POWERS, one_hot, sum_with_part, outer_product]
+SPECIALISE_RULES = [*POWERS, one_hot, sum_of_one_hot, sum_with_part, outer_product]
 EXPAND_RULES = [barrier, expansion]
