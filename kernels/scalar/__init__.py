@@ -12,6 +12,7 @@ from symnet.kernels.scalar import (  # noqa: F401  (each fills the table)
     comparison,
     draws,
     exponential,
+    gamma,
     hyperbolic,
     inverse_trigonometric,
     logarithm,

@@ -2,7 +2,8 @@
 
 Holds for every argument, subnormal results included, for compiled code on a machine with fused
 multiply-add, as the tests measure it against exact values. Functions that are not listed round
-correctly or are exact. Without fused multiply-add add one unit.
+correctly or are exact. Without fused multiply-add add one unit. gammaln and digamma of negative
+arguments have zeros between the poles; there 6 eps max(1, |value|) holds instead.
 """
 
 ULP_BOUNDS: dict[str, dict[str, float]] = {
@@ -33,6 +34,8 @@ ULP_BOUNDS: dict[str, dict[str, float]] = {
         ("power", 0.6, 1.5),
         ("erf", 1.0, 1.0),
         ("erfc", 3.0, 4.0),
+        ("gammaln", 4.0, 4.5),
+        ("digamma", 4.0, 4.0),
         ("normal_from_bits_float32", 3.5, 3.5),
         ("normal_from_bits_float64", 3.5, 3.5),
     )

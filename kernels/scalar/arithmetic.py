@@ -30,11 +30,6 @@ def strong_mul(a: Value, b: Value) -> Value:
 
 
 @define("float", "T T", inline=True)
-def div(a: Value, b: Value) -> Value:
-    return a / b
-
-
-@define("float", "T T", inline=True)
 def true_div(a: Value, b: Value) -> Value:
     return a / b
 

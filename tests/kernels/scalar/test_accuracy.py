@@ -20,6 +20,7 @@ EXACT = {
     "arctan": mp.atan, "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "arcsinh": mp.asinh,
     "arccosh": mp.acosh, "arctanh": mp.atanh, "erf": mp.erf,
     "erfc": lambda x: mp.erfc(x) if x < 200 else mp.mpf(0),
+    "gammaln": lambda x: mp.re(mp.loggamma(x)), "digamma": mp.digamma,
     "arctan2": mp.atan2, "power": mp.power,
 }  # fmt: skip
 NUMPY = {
@@ -27,9 +28,12 @@ NUMPY = {
     "sigmoid": scipy.special.expit,
     "erf": scipy.special.erf,
     "erfc": scipy.special.erfc,
+    "gammaln": lambda x: np.abs(scipy.special.gammaln(x)),  # SciPy has -inf at -inf, C has inf
+    "digamma": scipy.special.digamma,
 }
 DOMAIN = {
     "log": (0, np.inf), "log2": (0, np.inf), "log10": (0, np.inf), "log1p": (-1, np.inf),
+    "gammaln": (0, np.inf), "digamma": (0, np.inf),
     "arcsin": (-1, 1), "arccos": (-1, 1), "arccosh": (1, np.inf), "arctanh": (-1, 1),
 }  # fmt: skip
 UNARY = [name for name in EXACT if name not in ("arctan2", "power")]
@@ -187,3 +191,13 @@ def test_arctan2_bound(native, dtype):
         exact = [mp.atan2(mp.mpf(a), mp.mpf(b)) for a, b in zip(y.tolist(), x.tolist())]
         found = errors(native("arctan2", y, x), exact)
         assert found[y != 0].max() <= ULP_BOUNDS["arctan2"][dtype], scale
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ["gammaln", "digamma"])
+def test_reflection_to_negative_arguments(native, name, dtype):
+    x = -np.random.default_rng(8).uniform(0, 12, 500).astype(dtype)
+    for got, argument in zip(native(name, x).tolist(), x.tolist()):
+        exact = EXACT[name](mp.mpf(argument))
+        limit = 6 * float(np.finfo(dtype).eps) * max(1, abs(exact))
+        assert abs(got - exact) <= limit, argument

@@ -81,7 +81,7 @@ UNARY = {
     "bit_not": np.invert,
 }  # fmt: skip
 BINARY = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply,
     "true_div": np.divide, "maximum": np.maximum, "minimum": np.minimum,
     "floor_div": np.floor_divide, "floor_mod": np.remainder, "lt": np.less, "le": np.less_equal,
     "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "neq": np.not_equal,
