@@ -22,6 +22,11 @@ This module imports neither Numba nor llvmlite at import; `cpu.py` holds the tex
 """
 
 import functools
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 WORDS = 22
 (
@@ -55,3 +60,99 @@ def vector_bytes() -> int:
 def tile_rows() -> int:
     """Rows of the register tile: 8 x 3 of 32 registers, or 4 x 3 of 16."""
     return 8 if vector_bytes() == 64 else 4
+
+
+class Plan(NamedTuple):
+    """How a gemm is shared out: what lo..hi counts, into how many slabs, of what multiple, and
+    whether our own kernel does it."""
+
+    axis: int
+    slabs: int
+    align: int
+    own: bool
+
+
+SHARED_WORK = 1 << 17  # multiplications below which one thread is faster than two
+SLAB_WORK = 1 << 24  # multiplications that a slab keeps when there are more slabs than threads
+OWN_WORK = 1 << 30  # multiplications above which a BLAS for the same vectors is faster
+NARROW_CORES = frozenset({"Haswell", "Zen", "Sandybridge", "Nehalem", "Prescott", "Core2", "Atom"})
+
+
+def alignment(axis: int, dtype) -> int:
+    """Multiple that the interior bounds of slabs along `axis` should have."""
+    if axis == BY_ROWS:
+        return tile_rows()
+    return vector_bytes() // np.dtype(dtype).itemsize if axis == BY_COLUMNS else 1
+
+
+def plan(
+    m: int, n: int, k: int, dtype, threads: int, *, batch: int = 1, tb: bool = False,
+    blas_core: str = "",
+) -> Plan:  # fmt: skip
+    """Share C (m x n, inner size k, `batch` of them) among threads: a function of shapes alone.
+
+    `tb` says that B is transposed. `blas_core` is OpenBLAS's name for the kernels that it uses, if
+    known: those for narrower vectors than ours win at no size. Large gemms get more slabs than
+    threads, so that a thread that somebody else keeps off its core takes fewer of them."""
+    slow_blas = blas_core in NARROW_CORES and vector_bytes() == 64
+    own = vector_bytes() > 16 and (m * n * k <= OWN_WORK or slow_blas)
+    work = m * n * k * batch
+    if threads == 1 or work < SHARED_WORK:
+        return Plan(BY_ROWS, 1, 1, own)
+    if batch >= 4 * threads or (batch > 1 and batch % threads == 0):
+        return Plan(BY_MATRICES, min(batch, 4 * threads), 1, own)
+    rows, lanes = tile_rows(), alignment(BY_COLUMNS, dtype)
+
+    def cost(m, n):
+        """Vector operations per k of one slab: its tiles, and packing B where that happens."""
+        vectors = -(-n // lanes)
+        packs = tb or m > SHARED_TILES * rows
+        return -(-m // rows) * rows * vectors + 8 * packs * vectors
+
+    def largest(extent, align):
+        """Size of the last slab when every thread gets one, or of all if that is not possible."""
+        slabs = min(threads, max(extent // align, 1))
+        return extent - extent * (slabs - 1) // slabs // align * align
+
+    by_rows, by_columns = cost(largest(m, rows), n), cost(m, largest(n, lanes))
+    axis = BY_ROWS if by_rows <= by_columns else BY_COLUMNS
+    align = alignment(axis, dtype)
+    most = max((m, n)[axis] // align, 1)
+    slabs = min(threads, most)
+    while axis == BY_COLUMNS and 2 * slabs <= min(4 * threads, most, work // SLAB_WORK):
+        slabs *= 2
+    return Plan(axis, slabs, align, own)
+
+
+def bits(number: float) -> int:
+    """The bits of a float64, as the words ALPHA_CONST and BETA hold them."""
+    return struct.unpack("q", struct.pack("d", number))[0]
+
+
+def arguments(
+    a, b, c, *, ta=False, tb=False, alpha=1.0, alpha_address=0, beta=0.0, axis=BY_ROWS, own=True,
+    blas=0,
+) -> np.ndarray:  # fmt: skip
+    """An argument block for arrays of 2 dimensions, or of 3 (a batch) with one matrix each or more.
+
+    Rows may be strided, columns may not. A matrix of 2 dimensions is used for the whole batch."""
+    size = c.itemsize
+    words = np.zeros(WORDS, np.int64)
+    m, n = c.shape[-2:]
+    words[[M, N, K]] = m, n, a.shape[-2 if ta else -1]
+    words[[TA, TB, AXIS, OWN, BLAS]] = ta, tb, axis, own, blas
+    words[[ALPHA, ALPHA_CONST, BETA]] = alpha_address, bits(alpha), bits(beta)
+    words[BATCH] = c.shape[0] if c.ndim == 3 else 1
+    for array, place, row, stride in (
+        (a, A, LDA, STRIDE_A), (b, B, LDB, STRIDE_B), (c, C, LDC, STRIDE_C),
+    ):  # fmt: skip
+        words[place], words[row] = array.ctypes.data, array.strides[-2] // size
+        words[stride] = array.strides[0] // size if array.ndim == 3 else 0
+    return words
+
+
+def source() -> tuple[str, str]:
+    """The text to compile, with the entries `sgemm` and `dgemm`, and the text that it depends on
+    besides `kernels.intrinsics`: this module's constants."""
+    here = Path(__file__)
+    return here.with_name("cpu.py").read_text(), here.read_text()
