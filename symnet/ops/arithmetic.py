@@ -9,6 +9,8 @@ so that values masked out by `where` cannot leak. `chain(g, factor)` is the prod
 made of the same two, hence second derivatives are right also where g vanishes.
 """
 
+import math
+
 import numpy as np
 
 from symnet.graph.types import FLOATS
@@ -79,9 +81,11 @@ def chain(g: Variable, factor: Variable) -> Variable:
 def _is_finite(factor: Variable) -> bool:
     if factor.type.dtype not in FLOATS:
         return True
-    if not isinstance(factor, Constant) or factor.data.size > 1024:
+    if not isinstance(factor, Constant):
         return False
-    return bool(np.isfinite(factor.data).all())
+    if factor.type.ndim == 0:
+        return math.isfinite(factor.data)
+    return factor.data.size <= 1024 and bool(np.isfinite(factor.data).all())
 
 
 def _quotient(g: Variable, divisor: Variable) -> Variable:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from symnet.graph.types import FLOATS
-from symnet.graph.variables import Constant, Variable, make_constant
+from symnet.graph.variables import Constant, Variable
 from symnet.ops.arithmetic import add, chain, mul, neg, strong_div, strong_mul, sub
 from symnet.ops.casting import cast
 from symnet.ops.elementwise import Elementwise, elementwise, numeric, to_float
@@ -89,16 +89,22 @@ def _power_gradient(g: Variable, out: Variable, x: Variable, y: Variable) -> lis
     With strong products 0 * 0**-1 is 0, so x**0, x**1, x**2 have all their derivatives at 0. The
     derivative with respect to the exponent is taken as 0 at x = 0.
     """
+    if isinstance(y, Constant) and y.data.size == 1:
+        return [_fixed_power_gradient(g, x, y), None]
     if y.type.dtype not in FLOATS:
         y = cast(y, out.type.dtype)
-        fixed = True
+        by_exponent = None
     else:
-        fixed = isinstance(y, Constant)
-    less = make_constant(y.data - 1) if isinstance(y, Constant) else sub(y, 1)
-    by_base = chain(g, strong_mul(y, power(x, less)))
-    if fixed:
-        return [by_base, None]
-    return [by_base, chain(g, strong_mul(out, log(where(eq(x, 0), 1, x))))]
+        by_exponent = chain(g, strong_mul(out, log(where(eq(x, 0), 1, x))))
+    return [chain(g, strong_mul(y, power(x, sub(y, 1)))), by_exponent]
+
+
+def _fixed_power_gradient(g: Variable, x: Variable, y: Constant) -> Variable:
+    exponent = y.data.item()
+    if exponent == 2:
+        return chain(g, mul(2, x))
+    product = mul if exponent else strong_mul
+    return chain(g, product(exponent, power(x, exponent - 1)))
 
 
 power = elementwise(
