@@ -70,39 +70,47 @@ class Function:
         defaults = [i.value is not None for i in self.inputs]
         if any(defaults):
             return None
-        lines = [f"def call({', '.join([*names, '*more'])}):"]
+        given_all = f"({''.join(n + ', ' for n in names)})"
+        parameters = ", ".join([*(f"{n}=missing" for n in names), "*more"])
+        lines = [f"def call({parameters}):"]
+        if names:
+            lines.append(f"    if more or {names[-1]} is missing:")
+            lines.append(f"        return general(tuple(a for a in {given_all} if a is not missing) + more, {{}})")
+        else:
+            lines.append("    if more: return general(more, {})")
         lines += [
-            "    if more: return general((" + "".join(f"{n}, " for n in names) + "*more), {})",
             "    try: frame = runner.free.pop()",
-            f"    except IndexError: return general(({''.join(n + ', ' for n in names)}), {{}})",
+            "    except IndexError: frame = None",
+            "    if frame is None: return general(" + given_all + ", {})",
             "    try:",
-            "        if frame.epoch != SharedVariable.epoch or frame.threads != threads():",
-            f"            return general(({''.join(n + ', ' for n in names)}), {{}})",
-            "        objects = frame.objects",
+            "        status = 1",
+            "        if frame.epoch == SharedVariable.epoch and frame.threads == threads():",
+            "            objects = frame.objects",
         ]
+        indent = " " * 12
         for k, (given, number) in enumerate(zip(self.inputs, runner.input_numbers)):
             kind = given.variable.type
             if kind.ndim == 0 and kind.dtype in ("int64", "float32", "float64"):
                 python = "int" if kind.dtype == "int64" else "float"
                 lines += [
-                    f"        if type(a{k}) is {python}:",
-                    f"            cell = frame.cell({k})",
-                    f"            cell[()] = a{k}",
-                    f"            objects[{number}] = id(cell)",
-                    f"        else: objects[{number}] = id(a{k})",
+                    f"{indent}if type(a{k}) is {python}:",
+                    f"{indent}    cell = frame.cell({k})",
+                    f"{indent}    cell[()] = a{k}",
+                    f"{indent}    objects[{number}] = id(cell)",
+                    f"{indent}else: objects[{number}] = id(a{k})",
                 ]
             else:
-                lines.append(f"        objects[{number}] = id(a{k})")
+                lines.append(f"{indent}objects[{number}] = id(a{k})")
         outs = []
         for k, number in enumerate(runner.output_numbers):
-            lines.append(f"        o{k} = empty(frame.output_shapes[{k}], d{k})")
-            lines.append(f"        objects[{number}] = id(o{k})")
+            lines.append(f"{indent}o{k} = empty(frame.output_shapes[{k}], d{k})")
+            lines.append(f"{indent}objects[{number}] = id(o{k})")
             outs.append(f"o{k}")
         lines += [
-            "        if native(frame.address):",
-            f"            return general(({''.join(n + ', ' for n in names)}), {{}})",
+            f"{indent}status = native(frame.address)",
             "    finally:",
             "        frame.home.append(frame)",
+            f"    if status: return general({given_all}, {{}})",
         ]
         form = self._signature.form
         if form == "single":
@@ -117,6 +125,7 @@ class Function:
             "SharedVariable": SharedVariable,
             "empty": np.empty,
             "native": runner.call,
+            "missing": _MISSING,
             "threads": runner.current_threads,
         }
         scope.update({f"d{k}": d for k, d in enumerate(runner.output_dtypes)})

@@ -6,7 +6,6 @@ Views (dimshuffle, slice, broadcast) are functions on coordinates: a kernel that
 what is behind it at other coordinates, and no view ever becomes a kernel of its own.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from symnet.graph import dims
@@ -15,6 +14,7 @@ from symnet.graph.variables import Apply, Constant, Variable
 from symnet.ops.generate import Generate
 from symnet.ops.indexing import Subtensor
 from symnet.ops.movement import BroadcastTo, DimShuffle
+from symnet.ops.reduction import ArgReduce
 from symnet.schedule.shapes import Shapes
 
 
@@ -95,12 +95,10 @@ def counts_up(node: Apply) -> bool:
     return numbers == [0, 1]
 
 
-def counting(
-    index: Variable, at: Coordinates, stored: Callable[[Variable], bool], shapes: Shapes
-) -> Coordinate | None:
+def counting(index: Variable, at: Coordinates, shapes: Shapes) -> Coordinate | None:
     """The affine coordinate that an index array stands for, if its values just count its places."""
     at = project(index, at)
-    while not stored(index) and index.owner is not None:
+    while index not in shapes.sources and index.owner is not None:
         node = index.owner
         if isinstance(node.op, VIEWS):
             index, at = node.inputs[0], behind(node, at, shapes)
@@ -109,6 +107,27 @@ def counting(
         else:
             return None
     return None
+
+
+def reduced_dimensions(node: Apply) -> tuple[int, ...]:
+    """The dimensions of its input that a Reduce or ArgReduce goes over."""
+    op = node.op
+    return (op.axis,) if isinstance(op, ArgReduce) else op.axes  # type: ignore[attr-defined]
+
+
+def reduces_nothing(node: Apply, shapes: Shapes) -> bool:
+    """Whether all dimensions that a reduction goes over have size 1: then it is a view."""
+    sizes = shapes.of[node.inputs[0]]
+    return all(sizes[d] == 1 for d in reduced_dimensions(node))
+
+
+def before_reduction(node: Apply, at: Coordinates) -> Coordinates:
+    """Coordinates in the input of a reduction over dimensions of size 1."""
+    rest = iter(at)
+    reduced = reduced_dimensions(node)
+    return tuple(
+        ZERO if d in reduced else next(rest) for d in range(node.inputs[0].type.ndim)
+    )
 
 
 def contiguous_strides(sizes: tuple[Size, ...]) -> tuple[Size, ...]:

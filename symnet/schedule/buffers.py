@@ -80,6 +80,8 @@ class Planner:
         self._targets()
         steps = self.fusion.steps
         self.lowerings: dict[int, Lowering] = {}
+        self.reads: dict[int, set[Variable]] = {}  # stored variables, aliases resolved to roots
+        self.writes: dict[int, list[Variable]] = {}
         for step in steps:
             if isinstance(step, LoopStep):
                 lowering = Lowering(step, self.shapes, self._stored_before)
@@ -188,11 +190,26 @@ class Planner:
                 self.target_object[variable] = number
             else:
                 self._copy_to(variable, number)
-        for shared, variable in self.final_copies:
+        updated = {s for s, _ in self.updates}
+        safe = [
+            self._private(variable)
+            if any(leaf in updated for leaf in self.fusion.leaves(variable))
+            else variable
+            for _, variable in self.final_copies
+        ]
+        for (shared, _), variable in zip(self.final_copies, safe):
             self._copy_to(variable, self.object_of[shared])
+
+    def _private(self, variable: Variable) -> Variable:
+        """A copy in the arena: the value is part of a shared one that will be overwritten."""
+        return self._copy_step(variable)
 
     def _copy_to(self, variable: Variable, number: int) -> None:
         """A last step that copies `variable` into an object."""
+        self.target_object[self._copy_step(variable)] = number
+
+    def _copy_step(self, variable: Variable) -> Variable:
+        """A step that copies `variable` into a variable of its own, which is given back."""
         target = Variable(variable.type, origin=variable.origin)
         self.shapes.of[target] = self.shapes.of[variable]
         axes = [s for s in self.shapes.of[variable] if s != 1]
@@ -206,13 +223,11 @@ class Planner:
         self.fusion.steps.append(step)
         self.fusion.seq_of[target] = step.seq
         self.fusion.stored.add(target)
-        self.target_object[target] = number
+        return target
 
     # ---- who reads and writes what
 
     def _dataflow(self, steps: Sequence[FusedStep]) -> None:
-        self.reads: dict[int, set[Variable]] = {}  # stored variables, aliases resolved to roots
-        self.writes: dict[int, list[Variable]] = {}
         for step in steps:
             if isinstance(step, LoopStep):
                 read = {v for v, _, _ in self.lowerings[step.seq].loads()}

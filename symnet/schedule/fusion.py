@@ -35,10 +35,13 @@ from symnet.schedule.access import (
     ZERO,
     Coordinate,
     Coordinates,
+    before_reduction,
     behind,
     contiguous_strides,
     counting,
     project,
+    reduced_dimensions,
+    reduces_nothing,
 )
 from symnet.schedule.shapes import Shapes
 
@@ -355,7 +358,10 @@ class Fusion:
         elif isinstance(op, VIEWS) or isinstance(op, (Barrier, ShapeOf)):
             pass
         elif isinstance(op, (Reduce, ArgReduce)):
-            self._place_reduction(node)
+            if reduces_nothing(node, self.shapes):
+                self._place_elementwise(node)
+            else:
+                self._place_reduction(node)
         elif isinstance(op, Reshape):
             self._place_reshape(node)
         elif isinstance(op, (Dot, BatchedDot, Gemm)):
@@ -439,6 +445,8 @@ class Fusion:
             return [(v, ()) for v in node.inputs[op.ndim :]]
         if isinstance(op, ShapeOf):
             return []
+        if isinstance(op, (Reduce, ArgReduce)) and reduces_nothing(node, self.shapes):
+            return [(node.inputs[0], before_reduction(node, at))]
         if isinstance(op, Take):
             x, *indices = node.inputs
             ndim = max(v.type.ndim for v in indices)
@@ -456,7 +464,7 @@ class Fusion:
         return None
 
     def _index_coordinate(self, index: Variable, at: Coordinates) -> Coordinate:
-        found = counting(index, at, self.stored.__contains__, self.shapes)
+        found = counting(index, at, self.shapes)
         return Coordinate(value=_GATHER) if found is None else found
 
     def _counts(self, index: Variable) -> bool:
@@ -562,8 +570,8 @@ class Fusion:
         group.signature = self._signatures.setdefault(key, len(self._signatures) + 1)
 
     def _place_reduction(self, node: Apply) -> None:
-        op, out, source = node.op, node.outputs[0], node.inputs[0]
-        dims_reduced = (op.axis,) if isinstance(op, ArgReduce) else op.axes  # type: ignore[attr-defined]
+        source = node.inputs[0]
+        dims_reduced = reduced_dimensions(node)
         local = tuple(self._fresh(source))
         axes = [s for s in self.shapes.of[source] if s != 1]
         reducing = frozenset(
@@ -581,8 +589,6 @@ class Fusion:
             mapped = frozenset(mapping[a] for a in reducing)  # type: ignore[index]
             if group.reduced is not None and group.reduced != mapped or not mapped:
                 continue
-            if group.reduced is None and mapped == frozenset(range(len(group.axes))):
-                pass
             self._reduce_in(group, node, local, dims_reduced, mapping, mapped, cost)
             return
         for leaf in self.leaves(source):

@@ -124,7 +124,7 @@ class Lowering:
             value = self.values.read(write.source, write.at)
             to = list(write.to)
             for axis, (index, where) in write.gathers.items():
-                found = counting(index, where, self.values.stored, self.shapes)
+                found = counting(index, where, self.shapes)
                 to[axis] = found or Coordinate(value=self.values.read(index, where))
             strides, gathers, offset = self._address(self.shapes.of[write.target], tuple(to))
             value = self.values.cast(value, write.target.type.dtype)

@@ -22,10 +22,12 @@ from symnet.schedule.access import (
     VIEWS,
     Coordinate,
     Coordinates,
+    before_reduction,
     behind,
     contiguous_strides,
     counting,
     project,
+    reduces_nothing,
 )
 from symnet.schedule.shapes import Shapes
 
@@ -126,6 +128,14 @@ class Values:
         if isinstance(op, Elementwise):
             places = [(v, project(v, at)) for v in node.inputs]
             return self._missing(places) or self._elementwise(node, [self._memo[p] for p in places])
+        if isinstance(op, (Reduce, ArgReduce)) and reduces_nothing(node, self.shapes):
+            if isinstance(op, ArgReduce):
+                return self.size(0)
+            place = (node.inputs[0], before_reduction(node, at))
+            if place not in self._memo:
+                return [place]
+            wanted = "bool" if op.function in ("any", "all") else variable.type.dtype
+            return self.cast(self.cast(self._memo[place], wanted), variable.type.dtype)
         if isinstance(op, (Reduce, ArgReduce)):
             return self._reduce(node, variable, at)
         if isinstance(op, Take):
@@ -267,7 +277,7 @@ class Values:
         found: dict[int, Coordinate] = {}
         places = []
         for axis, v in zip(op.axes, indices):
-            counted = counting(v, index_at, self.stored, self.shapes)
+            counted = counting(v, index_at, self.shapes)
             if counted is not None:
                 found[axis] = counted
             else:
