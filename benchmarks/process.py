@@ -11,13 +11,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import symnet.config
+import symnet
 
 from .peers import Peer
 
 BLAS_CHOICES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 _WORKER = Path(__file__).with_name("worker.py")
-_ROOT = Path(symnet.config.__file__).resolve().parents[1]
+_ROOT = Path(symnet.__file__).resolve().parents[1]
 
 
 class WorkerError(Exception):
