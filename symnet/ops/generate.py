@@ -260,12 +260,12 @@ def _float_arange(bounds: Sequence[Any], dtype: str) -> Variable:
 
 @generator("eye", "cast_DTYPE(i1 == i0 + x)", 1)
 def _eye(sizes: Sequence[int], k: np.ndarray) -> np.ndarray:
-    return np.eye(*sizes, k=int(k))
+    return np.eye(sizes[0], sizes[1], int(k))
 
 
 @generator("tri", "cast_DTYPE(i1 <= i0 + x)", 1)
 def _tri(sizes: Sequence[int], k: np.ndarray) -> np.ndarray:
-    return np.tri(*sizes, k=int(k))
+    return np.tri(sizes[0], sizes[1], int(k))
 
 
 def eye(n: Any, m: Any = None, k: Any = 0, dtype: str | None = None) -> Variable:

@@ -119,7 +119,8 @@ def _normal_float64(sizes: Sequence[int], *state: Any) -> np.ndarray:
 
 @generator("integers", f"bounded_from_bits({_W0}, {_W1}, w)", 4)
 def _integers(sizes: Sequence[int], seed: Any, stream: Any, step: Any, n: Any) -> np.ndarray:
-    return _bounded(*_words(sizes, seed, stream, step)[:2], n)
+    high, low, _, _ = _words(sizes, seed, stream, step)
+    return _bounded(high, low, n)
 
 
 _DRAWS = {

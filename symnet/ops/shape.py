@@ -208,7 +208,7 @@ def multiply(sizes: Sequence[Variable]) -> Variable:
             total = size if total is None else total * size  # type: ignore[operator]
     if total is None or known == 0:
         return make_constant(known, "int64")
-    return total if known == 1 else total * known  # type: ignore[operator]
+    return total if known == 1 else total * known  # type: ignore[operator, return-value]
 
 
 def size(x: Any) -> Variable:
