@@ -218,12 +218,19 @@ class Walk:
                 self.log.append(Step(rule.name, before, after, current.origin))
             for new in self._unsettled(results, current.origin):
                 self._visit(new, depth + 1)
-            results = tuple([self._final.get(v, v) for v in results])
+            results = tuple([self._end(v) for v in results])
             self._replace(current.outputs, results)
             if current is not node:
                 self._replace(node.outputs, results)
             return
         self._settled.add(current)
+
+    def _end(self, variable: Variable) -> Variable:
+        """What a variable that a rule gave has become."""
+        variable = self._final.get(variable, variable)
+        if variable.owner is None and isinstance(variable, Constant):
+            return self._interner.constant(variable)
+        return variable
 
     def _with_final_inputs(self, node: Apply) -> Apply:
         final = self._final
