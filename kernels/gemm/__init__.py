@@ -15,8 +15,8 @@ int64 words, numbered by the constants below:
     OWN                 1: our own kernel; 0: the BLAS
     BLAS                address of cblas_sgemm or cblas_dgemm with 32-bit integers
 
-beta = 0 never reads C; K = 0 or alpha = 0 give beta C. The own kernel reads neither argument
-outside its elements. Results depend on lo and hi only, never on the thread.
+beta = 0 never reads C; K = 0 or alpha = 0 give beta C; C overlaps neither A nor B. Nothing outside
+their elements is read or written. Results depend on lo and hi only, never on the thread.
 
 This module imports neither Numba nor llvmlite at import; `cpu.py` holds the text to be compiled.
 """
@@ -39,6 +39,7 @@ BY_ROWS, BY_COLUMNS, BY_MATRICES = 0, 1, 2
 VECTORS = 3  # of a tile of C
 DEPTH = 256  # rows of B that a panel holds: 48 KiB with the widest vectors
 HEIGHT = 512  # rows of A that pass over a panel
+DOT_VECTORS = 256  # vectors of a dot product that are summed before they are added
 FEW_ROWS = 4  # below so many rows of C, a transposed B is read as it lies
 SHARED_TILES = 4  # tiles of rows from which copying B into the panel pays
 PREFETCH_DEPTH = 64  # k from which C is fetched ahead of its tile
@@ -95,7 +96,8 @@ def plan(
     known: those for narrower vectors than ours win at no size. Large gemms get more slabs than
     threads, so that a thread that somebody else keeps off its core takes fewer of them."""
     slow_blas = blas_core in NARROW_CORES and vector_bytes() == 64
-    own = vector_bytes() > 16 and (m * n * k <= OWN_WORK or slow_blas)
+    huge = max(m, n, k) >= 1 << 31  # beyond the BLAS's integers
+    own = huge or (vector_bytes() > 16 and (m * n * k <= OWN_WORK or slow_blas))
     work = m * n * k * batch
     if threads == 1 or work < SHARED_WORK:
         return Plan(BY_ROWS, 1, 1, own)

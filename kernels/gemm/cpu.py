@@ -29,6 +29,7 @@ from symnet.kernels.gemm import (
     BY_MATRICES,
     BY_ROWS,
     DEPTH,
+    DOT_VECTORS,
     FEW_ROWS,
     HEIGHT,
     LDA,
@@ -121,12 +122,11 @@ class _Writer:
 
     def sum(self, value):
         """Sum of the lanes, by halves."""
-        half = self.lanes
-        while half > 1:
-            half //= 2
-            lanes = [(i + half) % self.lanes for i in range(self.lanes)]
-            value = self.b.fadd(value, self.shuffle(value, value, lanes))
-        return self.b.extract_element(value, _I32(0))
+        name = f"llvm.vector.reduce.fadd.v{self.lanes}f{8 * self.size}"
+        function_type = ir.FunctionType(self.element, [self.element, self.vector])
+        function = cgutils.get_or_insert_function(self.module, function_type, name)
+        zero = ir.Constant(self.element, -0.0)
+        return self.b.call(function, [zero, value], fastmath=("reassoc",))
 
     def splat(self, value):
         lanes = ir.VectorType(value.type, self.lanes)
@@ -393,9 +393,11 @@ def _combine(w, x, step_x, rows, row_b, y, n, k, alpha, beta):
 def _dots(w, x, row_b, rows, step_y, y, n, k, alpha, beta, count):
     """y[j] = alpha x . rows[j] + beta y[j] for contiguous x and rows of k elements.
 
-    `count` rows at a time."""
+    `count` rows at a time. Every lane sums `DOT_VECTORS` products before it adds them to the total,
+    so rounding does not grow with k as in a running sum."""
     b = w.b
-    zero = ir.Constant(w.vector, None)
+    zeros = [ir.Constant(w.vector, None)] * count
+    block = _I64(DOT_VECTORS * w.lanes)
     reads = w.is_nonzero(beta)
 
     def some_rows(j0):
@@ -409,8 +411,12 @@ def _dots(w, x, row_b, rows, step_y, y, n, k, alpha, beta, count):
             right = [w.masked_load(w.at(row, offset), mask) for row in places]
             return [w.multiply_add(left, row, value) for row, value in zip(right, sums)]
 
-        sums = w.loop(_I64(0), k, _I64(w.lanes), one_vector, [zero] * count)
-        for i, value in enumerate(sums):
+        def one_block(i0, *totals):
+            end = w.minimum(k, b.add(i0, block))
+            sums = w.loop(i0, end, _I64(w.lanes), one_vector, zeros)
+            return [b.fadd(total, value) for total, value in zip(totals, sums)]
+
+        for i, value in enumerate(w.loop(_I64(0), k, block, one_block, zeros)):
             with b.if_then(b.icmp_signed("<=", _I64(i), bottom)):
                 place = w.at(y, b.mul(b.add(j0, _I64(i)), step_y))
                 (old,) = w.when(reads, lambda place=place: [w.load(place, w.element)])

@@ -197,3 +197,11 @@ def test_the_register_tile_is_not_spilled(dtype):
     assert loops
     for body in loops[:1]:
         assert not any("rsp" in x and f"vmov{suffix[0]}" in x and "mm" in x for x in body)
+
+
+def test_a_long_dot_product_is_summed_in_blocks():
+    x = np.full((1, 1 << 22), 0.1, "f4")
+    c = np.zeros((1, 1), "f4")
+    run(gemm.arguments(x, x, c, tb=True), [(0, 1)], "float32")
+    exact = float(x[0, 0]) ** 2 * x.size
+    assert abs(c[0, 0] / exact - 1) < 1e-5
