@@ -37,11 +37,12 @@ class TensorType:
     def __new__(cls, dtype: Any, shape: Sequence[int | bool | None] = ()) -> "TensorType":
         try:
             known = _interned.get((dtype, shape))
-            if known is not None and True not in shape and False not in shape:
-                return known
+            if known is not None and type(dtype) is str:
+                if True not in shape and False not in shape:
+                    return known
         except TypeError:
             pass
-        name = dtype if dtype in DTYPES else _dtype_name(dtype)
+        name = dtype if type(dtype) is str and dtype in DTYPES else _dtype_name(dtype)
         sizes = tuple(_static_size(size) for size in shape)
         key = (name, sizes)
         known = _interned.get(key)

@@ -5,6 +5,7 @@ mixed with a float keeps the float's dtype; only integers meeting integers promo
 except that int64 with uint64 gives int64, never a float (design D2).
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +22,13 @@ WEAK = (bool, int, float)
 def common_dtype(dtypes: Sequence[str]) -> str:
     """The dtype in which operands of these dtypes meet."""
     first = dtypes[0]
-    if all(d == first for d in dtypes):
+    if len(dtypes) == 1 or all([d == first for d in dtypes]):
         return first
+    return _meet(tuple(dtypes))
+
+
+@functools.cache
+def _meet(dtypes: tuple[str, ...]) -> str:
     floats = [d for d in dtypes if d in FLOATS]
     if floats:
         return "float64" if "float64" in floats else "float32"

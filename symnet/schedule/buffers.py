@@ -46,7 +46,7 @@ from symnet.schedule.program import (
 )
 from symnet.schedule.shapes import Shapes
 
-UNFUSED_SIGNATURES = 400  # more distinct kernels than this would take too long to compile
+UNFUSED_SIGNATURES = 64  # more distinct kernels than this would take too long to compile
 
 
 class Planner:

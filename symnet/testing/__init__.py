@@ -4,6 +4,7 @@ Hypothesis strategies are in `symnet.testing.strategies`, which needs hypothesis
 """
 
 from symnet.testing.check import check_op
+from symnet.testing.comparison import check_program
 from symnet.testing.derivative import verify_grad
 from symnet.testing.random_graphs import RandomProgram, random_graph
 from symnet.testing.tolerance import TOLERANCES, assert_close
@@ -13,6 +14,7 @@ __all__ = [
     "RandomProgram",
     "assert_close",
     "check_op",
+    "check_program",
     "random_graph",
     "verify_grad",
 ]

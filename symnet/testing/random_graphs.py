@@ -148,11 +148,9 @@ class RandomProgram:
         """A Python program that builds, compiles and runs the graph."""
         lines = ["import numpy as np", "import symnet", "import symnet.tensor as T", ""]
         for name, value in self.values.items():
-            shown = np.array2string(
-                value.ravel(), separator=", ", threshold=10**9, floatmode="unique"
-            ).replace("\n", "")
+            shown = ", ".join(f"{x:.9g}" for x in value.ravel().tolist())
             lines.append(
-                f"value_of_{name} = np.array({shown}, {value.dtype.name!r}).reshape({value.shape})"
+                f"value_of_{name} = np.array([{shown}], {value.dtype.name!r}).reshape({value.shape})"
             )
         lines += [text for _, text in self.lines]
         updates = ", ".join(f"({a}, {b})" for a, b in self.updates)
@@ -225,7 +223,7 @@ class _Grower:
             shape = (1, *shape[1:]) if rng.random() < 0.5 else (*shape[:-1], 1)
         dtype = self.float if rng.random() < 0.8 else str(rng.choice(["float64", "int64", "int32"]))
         if dtype[0] == "f":
-            value = np.asarray(rng.uniform(-2, 2, shape)).astype("float32").astype(dtype)
+            value = np.round(rng.uniform(-2, 2, shape), 3).astype("float32").astype(dtype)
         else:
             value = np.asarray(rng.integers(-5, 6, shape)).astype(dtype)
         static = tuple(n if n == 1 or rng.random() < 0.3 else None for n in shape)
