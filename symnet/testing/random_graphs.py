@@ -149,9 +149,8 @@ class RandomProgram:
         lines = ["import numpy as np", "import symnet", "import symnet.tensor as T", ""]
         for name, value in self.values.items():
             shown = ", ".join(f"{x:.9g}" for x in value.ravel().tolist())
-            lines.append(
-                f"value_of_{name} = np.array([{shown}], {value.dtype.name!r}).reshape({value.shape})"
-            )
+            array = f"np.array([{shown}], {value.dtype.name!r})"
+            lines.append(f"value_of_{name} = {array}.reshape({value.shape})")
         lines += [text for _, text in self.lines]
         updates = ", ".join(f"({a}, {b})" for a, b in self.updates)
         inputs = [n for n in self.values if n[0] != "w"]
