@@ -105,5 +105,6 @@ def erf(x: Value) -> Value:
 @define()
 def erfc(x: Value) -> Value:
     """1 - erf(x), accurate where that is small."""
-    value = _erfc_of_positive(x.abs())
-    return select(x < 0, 2.0 - value, value)
+    a = x.abs()
+    value = _erfc_of_positive(a)
+    return select(a < 0.5, 1.0 - _erf_near_zero(x), select(x < 0, 2.0 - value, value))
