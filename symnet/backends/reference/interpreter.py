@@ -132,7 +132,8 @@ def describe(node: Apply, inputs: Sequence[np.ndarray]) -> str:
     lines = [f"in {node.op}, {_BUILT}{node.origin}"]
     for position, (variable, value) in enumerate(zip(node.inputs, inputs)):
         made = f", {_BUILT}{variable.owner.origin}" if variable.owner is not None else ""
-        lines.append(f"  input {position}: {variable}, {value.dtype} of shape {value.shape}{made}")
+        size = f"of shape {value.shape}" if value.ndim else f"of value {value}"
+        lines.append(f"  input {position}: {variable}, {value.dtype} {size}{made}")
     return "\n".join(lines)
 
 

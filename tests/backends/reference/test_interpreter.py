@@ -2,10 +2,17 @@ import numpy as np
 import pytest
 
 from symnet.backends.reference import evaluate, evaluate_all
-from symnet.errors import CompilerError, MissingInputError, ShapeError, TypeMismatchError
+from symnet.errors import (
+    CompilerError,
+    IndexOutOfBoundsError,
+    MissingInputError,
+    ShapeError,
+    TypeMismatchError,
+)
 from symnet.graph import Op, TensorType
 from symnet.graph.variables import make_shared
 from symnet.ops.arithmetic import add, mul, neg
+from symnet.ops.indexing import inc_subtensor, index
 
 MATRIX = TensorType("float64", (None, None))
 x, y = MATRIX("x"), MATRIX("y")
@@ -120,3 +127,19 @@ def test_long_chains():
     for _ in range(20_000):
         out = neg(out)
     assert evaluate([out], {x: np.ones((1, 1))})[0] == 1
+
+
+@pytest.mark.parametrize("wrong", [3, -4])
+def test_index_outside_its_axis(wrong):
+    vector = TensorType("float64", (None,))("vector")
+    k = TensorType("int64", ())("k")
+    indices = TensorType("int64", (None,))("indices")
+    values = {vector: np.ones(3), k: wrong, indices: np.array([0, wrong])}
+    for out in (
+        index(vector, k),
+        index(vector, indices),
+        inc_subtensor(index(vector, indices), 1.0),
+    ):
+        with pytest.raises(IndexOutOfBoundsError) as caught:
+            evaluate([out], values)
+        assert "test_interpreter.py" in str(caught.value) and str(wrong) in str(caught.value)
