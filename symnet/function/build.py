@@ -23,19 +23,26 @@ from symnet.backends.cpu.segments import SegmentedRunner, split
 from symnet.backends.reference import run_node
 from symnet.function.arguments import Signature
 from symnet.function.modes import Mode
+from symnet.graph.collection import without_collection
 from symnet.graph.op import Op
 from symnet.graph.origin import UNKNOWN, Origin
 from symnet.graph.traversal import toposort
 from symnet.graph.variables import Constant, SharedVariable, Variable
 from symnet.ops.elementwise import Elementwise
 from symnet.rewrite import optimise
-from symnet.schedule.buffers import Planner, plan
+from symnet.schedule.buffers import NotNative, Planner, plan
+from symnet.schedule.shapes import NotASize
 
 _FORMAT = "symnet program 1"
 
 
 def build(signature: Signature, mode: Mode, profile: bool) -> Runner | SegmentedRunner:
     """The executable of a signature in a compiled mode."""
+    with without_collection():
+        return _build(signature, mode, profile)
+
+
+def _build(signature: Signature, mode: Mode, profile: bool) -> Runner | SegmentedRunner:
     graph = _Graph(signature)
     key = graph.key(mode)
     if key is not None and not profile:
@@ -47,27 +54,39 @@ def build(signature: Signature, mode: Mode, profile: bool) -> Runner | Segmented
     count = len(signature.outputs)
     outputs = rewritten[:count]
     updates = list(zip([s for s, _ in signature.updates], rewritten[count:]))
-    segments = split(signature.variables, outputs, updates)
-    if len(segments) > 1:
-        runners = []
-        for number, segment in enumerate(segments):
-            last = number == len(segments) - 1
-            if not segment.outputs and not last:
-                runners.append(None)
-                continue
-            own = updates if last else []
-            program, planner = plan(
-                segment.inputs, segment.outputs, own, reuse=mode.reuse, fuse=mode.fuse
-            )
-            runners.append(_runner(link(program), planner, segment.inputs, profile))
-        return SegmentedRunner(segments, runners, signature.variables, run_node)
-    program, planner = plan(
-        signature.variables, outputs, updates, reuse=mode.reuse, fuse=mode.fuse
-    )
+    try:
+        program, planner = plan(
+            signature.variables, outputs, updates, reuse=mode.reuse, fuse=mode.fuse
+        )
+    except (NotNative, NotASize):
+        return _segmented(signature, outputs, updates, mode, profile)
     linked = link(program)
     if key is not None:
         _store(key, graph, linked, planner)
     return _runner(linked, planner, signature.variables, profile)
+
+
+def _segmented(
+    signature: Signature,
+    outputs: list[Variable],
+    updates: list[tuple[SharedVariable, Variable]],
+    mode: Mode,
+    profile: bool,
+) -> SegmentedRunner:
+    """Native segments with host nodes between them."""
+    segments = split(signature.variables, outputs, updates)
+    runners = []
+    for segment in segments:
+        last = segment is segments[-1]
+        if not segment.outputs and not last:
+            runners.append(None)
+            continue
+        own = updates if last else []
+        program, planner = plan(
+            segment.inputs, segment.outputs, own, reuse=mode.reuse, fuse=mode.fuse
+        )
+        runners.append(_runner(link(program), planner, segment.inputs, profile))
+    return SegmentedRunner(segments, runners, signature.variables, run_node)
 
 
 def _runner(

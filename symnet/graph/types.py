@@ -37,9 +37,9 @@ class TensorType:
     def __new__(cls, dtype: Any, shape: Sequence[int | bool | None] = ()) -> "TensorType":
         try:
             known = _interned.get((dtype, shape))
-            if known is not None and type(dtype) is str:
-                if True not in shape and False not in shape:
-                    return known
+            # True is 1, which is what it means, but False is 0, which it does not mean
+            if known is not None and type(dtype) is str and 0 not in shape:
+                return known
         except TypeError:
             pass
         name = dtype if type(dtype) is str and dtype in DTYPES else _dtype_name(dtype)

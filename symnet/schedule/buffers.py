@@ -23,10 +23,19 @@ from symnet.graph.traversal import toposort
 from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
 from symnet.ops.contraction import BatchedDot, Gemm
 from symnet.schedule.access import contiguous_strides
-from symnet.schedule.fusion import Fusion, GemmStep, LoopStep, PermutationStep, Strided, Write
+from symnet.schedule.fusion import (
+    Fusion,
+    GemmStep,
+    LoopStep,
+    PermutationStep,
+    Strided,
+    Write,
+    has_lowering,
+)
 from symnet.schedule.fusion import Step as FusedStep
 from symnet.schedule.kernel import Kernel, check_kernel
 from symnet.schedule.lower import Call, Lowering
+from symnet.schedule.plain import PlainKernel, PlainLowering
 from symnet.schedule.program import (
     Buffer,
     KernelStep,
@@ -47,6 +56,10 @@ from symnet.schedule.program import (
 from symnet.schedule.shapes import Shapes
 
 UNFUSED_SIGNATURES = 64  # more distinct kernels than this would take too long to compile
+
+
+class NotNative(Exception):
+    """A node that runs on the host, so that the graph has to be split."""
 
 
 class Planner:
@@ -74,19 +87,21 @@ class Planner:
     def run(self) -> Program:
         roots = self.outputs + [v for _, v in self.updates]
         nodes = toposort(roots, stop=set(self.inputs))
+        for node in nodes:
+            if not has_lowering(node.op):
+                raise NotNative(node)
         self._sources(nodes, roots)
         self.shapes = Shapes(nodes, self.sources)
         self.fusion = self._fuse(nodes, roots)
         self._targets()
         steps = self.fusion.steps
-        self.lowerings: dict[int, Lowering] = {}
+        self.lowerings: dict[int, Lowering | PlainLowering] = {}
+        self.plain_kernels: dict[tuple, PlainKernel] = {}
         self.reads: dict[int, set[Variable]] = {}  # stored variables, aliases resolved to roots
         self.writes: dict[int, list[Variable]] = {}
         for step in steps:
             if isinstance(step, LoopStep):
-                lowering = Lowering(step, self.shapes, self._stored_before)
-                lowering.prepare()
-                self.lowerings[step.seq] = lowering
+                self.lowerings[step.seq] = self._lower(step)
         self._dataflow(steps)
         order = self._order(steps)
         order = self._in_place(order)
@@ -122,12 +137,18 @@ class Planner:
 
     def _fuse(self, nodes: Sequence[Apply], roots: Sequence[Variable]) -> Fusion:
         fusion = Fusion(nodes, roots, self.shapes, self.fuse)
-        fusion.run()
-        signatures = {s.signature for s in fusion.steps if isinstance(s, LoopStep)}
-        if self.fuse and len(signatures) > UNFUSED_SIGNATURES:
+        if not fusion.run(UNFUSED_SIGNATURES if self.fuse else None):
             fusion = Fusion(nodes, roots, self.shapes, fuse=False)
             fusion.run()
         return fusion
+
+    def _lower(self, step: LoopStep) -> Lowering | PlainLowering:
+        plain = PlainLowering.of(step, self.shapes, self._stored_before, self.plain_kernels)
+        if plain is not None:
+            return plain
+        lowering = Lowering(step, self.shapes, self._stored_before)
+        lowering.prepare()
+        return lowering
 
     def _stored_before(self, variable: Variable, seq: int) -> bool:
         fusion = self.fusion
@@ -334,9 +355,7 @@ class Planner:
         self._copy_to(variable, self.object_of[shared])
         step = self.fusion.steps[-1]
         assert isinstance(step, LoopStep)
-        lowering = Lowering(step, self.shapes, self._stored_before)
-        lowering.prepare()
-        self.lowerings[step.seq] = lowering
+        self.lowerings[step.seq] = self._lower(step)
         self._dataflow([step])
         producers = [w for w, vs in self.writes.items() if variable in vs and w != step.seq]
         before.append(set(producers))

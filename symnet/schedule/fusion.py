@@ -145,12 +145,21 @@ class Fusion:
         self._by_space: dict[tuple, list[LoopStep]] = {}
         self._signatures: dict[tuple, int] = {}
 
-    def run(self) -> None:
+    def run(self, most_signatures: int | None = None) -> bool:
+        """Place every node; False as soon as there are more than so many different groups."""
         self._decide_inline()
-        for node in self.nodes:
+        for number, node in enumerate(self.nodes):
             self._place(node)
+            if most_signatures is not None and number % 512 == 511:
+                if self.signatures() > most_signatures:
+                    return False
         for variable in dict.fromkeys(self.outputs):
             self.store(variable)
+        return most_signatures is None or self.signatures() <= most_signatures
+
+    def signatures(self) -> int:
+        """The number of different groups so far."""
+        return len({s.signature for s in self.steps if isinstance(s, LoopStep)})
 
     # ---- what is certainly in memory, and what is too cheap to store
 
@@ -539,9 +548,10 @@ class Fusion:
         local = tuple(self._fresh(out))
         axes = [s for s in self.shapes.of[out] if s != 1]
         cost = 1 + operations(node.op)
-        places = self._reads(node, local)
+        places = self._reads(node, local) if self.max_cost else []
         assert places is not None
-        for group in self._candidates(reads_variables, tuple(axes)):
+        candidates = self._candidates(reads_variables, tuple(axes)) if self.max_cost else ()
+        for group in candidates:
             if not self._fits(group, reads_variables, cost):
                 continue
             mapping = self._mapping(group, places, axes)
