@@ -1,8 +1,8 @@
 """Random element-wise expressions on special values: rewriting makes nothing worse.
 
-The truth is the expression in float64, to 1e-12. Where float32 had it, the rewritten expression in float32
-has it too; where float32 overflowed or cancelled, anything is an improvement. The sign of a zero is
-not kept, so neither is that of an infinity that is its reciprocal.
+The truth is the expression in float64, to 1e-12. Where float32 had it, the rewritten expression has
+it in float32 too; where float32 overflowed or cancelled, anything is an improvement. The sign of a
+zero is not kept, so neither is that of an infinity that is its reciprocal.
 """
 
 import numpy as np

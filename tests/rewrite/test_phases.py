@@ -254,6 +254,19 @@ def test_scaled_sums_with_products(sign, transposed):
     np.testing.assert_allclose(*(evaluate([v], values)[0] for v in (after, y)), rtol=1e-4)
 
 
+def test_a_step_with_momentum_and_weight_decay_is_one_gemm():
+    a, b = T.matrix("a"), T.matrix("b")
+    w, velocity = T.matrix("w"), T.matrix("velocity")
+    gradient = T.dot(a.T, b) + 1e-2 * w
+    y = 0.9 * velocity - 0.1 * gradient
+    (after,) = optimised(y)
+    assert type(after.owner.op) is Gemm
+    assert ops([after]).count("Gemm") == 1 and "Dot" not in ops([after])
+    rng = np.random.default_rng(1)
+    values = {v: rng.normal(size=(3, 3)).astype("float32") for v in (a, b, w, velocity)}
+    np.testing.assert_allclose(*(evaluate([v], values)[0] for v in (after, y)), rtol=1e-5)
+
+
 def test_a_product_read_twice_or_broadcast_stays():
     a, b, row = T.matrix("a"), T.matrix("b"), T.row("row")
     product = T.dot(a, b)

@@ -14,6 +14,7 @@ from symnet.ops.contraction import Dot, Gemm, dot
 from symnet.ops.movement import DimShuffle, dimshuffle
 from symnet.rewrite.engine import Walk, rewrites
 from symnet.rewrite.pattern import wildcard
+from symnet.rewrite.rules.folding import constants_only
 from symnet.rewrite.rules.movement import dimshuffle_of_broadcast, dimshuffle_of_dimshuffle
 
 a, b, c = wildcard("a", ndim=2), wildcard("b", ndim=2), wildcard("c", ndim=2)
@@ -132,6 +133,46 @@ def sum_with_product(node: Apply, walk: Walk) -> Variable | None:
     return result if result is not None else _gemm(walk, out, second, first, (minus, False))
 
 
+@rewrites(
+    add,
+    sub,
+    examples=lambda: [
+        c - s * Gemm()(a, s, a, b, s),
+        0.9 * c - s * Gemm()(b, s, a, b, make_constant(1.0)),
+    ],
+)
+def sum_with_gemm(node: Apply, walk: Walk) -> Variable | None:
+    """c - s * gemm(r, alpha, a, b, beta) -> gemm(c - s * beta * r, -s * alpha, a, b, 1)
+
+    Weight decay: the product is accumulated into what an element-wise kernel made of c and r.
+    """
+    out = node.outputs[0]
+    dtype = out.type.dtype
+    minus = node.op is sub
+    for position in (1, 0):
+        term, rest = node.inputs[position], node.inputs[1 - position]
+        if rest.type.ndim != 2 or term.type.ndim != 2 or rest.type.dtype != dtype:
+            continue
+        x, factors, negative = _scaled(walk, term)
+        inner = walk.made_by(x, Gemm)
+        if inner is None or walk.uses(x) != 1 or x.type.dtype != dtype:
+            continue
+        if any((m == 1) != (n == 1) for m, n in zip(rest.type.shape, x.type.shape)):
+            continue
+        r, alpha, first, second, beta = inner.inputs
+        negative = negative != (minus and position == 1)
+        scale = _scalar(factors, negative, dtype)
+        added = _times(r, _scalar([*factors, beta], False, dtype))
+        base = neg(rest) if minus and position == 0 else rest
+        base = sub(base, added) if negative else add(base, added)
+        return Gemm()(base, mul(scale, alpha), first, second, make_constant(1.0, dtype))
+    return None
+
+
+def _times(x: Variable, factor: Variable) -> Variable:
+    return x if isinstance(factor, Constant) and factor.data == 1 else mul(factor, x)
+
+
 @rewrites(DimShuffle, examples=lambda: [dot(a, b).T])
 def transpose_of_product(node: Apply, walk: Walk) -> Variable | None:
     """dot(a, b).T -> dot(b.T, a.T)"""
@@ -145,6 +186,8 @@ def transpose_of_product(node: Apply, walk: Walk) -> Variable | None:
 BLAS_RULES = [
     transpose_of_product,
     sum_with_product,
+    sum_with_gemm,
+    constants_only,  # among the factors
     dimshuffle_of_dimshuffle,  # of the transposes that the first makes
     dimshuffle_of_broadcast,
 ]
