@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.output:
         report.write(Path(arguments.output), text, report.records(entries, verdicts, options))
     bad = any(e.peer == "symnet" and e.status != "ok" for e in entries)
-    broken = arguments.strict and any(v.outcome == "FAIL" for v in verdicts)
+    broken = arguments.strict and any(v.outcome.startswith("FAIL") for v in verdicts)
     return int(bad or broken)
 
 

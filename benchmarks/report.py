@@ -74,7 +74,8 @@ def _disturbed(entries: list[Entry]) -> str:
         return ""
     return (
         f"**Not a quiet machine:** before {many} of {len(turns)} turns other programs used the "
-        f"cores (up to {max(turns):.1f} of them). The figures below are unreliable."
+        f"cores (up to {max(turns):.1f} of them). The figures below are unreliable, "
+        "and a verdict with a question mark is none."
     )
 
 

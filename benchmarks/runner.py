@@ -52,6 +52,11 @@ class Entry:
         quarters = statistics.quantiles(self.rounds, n=4, method="inclusive")
         return quarters[0], quarters[2]
 
+    @property
+    def disturbed(self) -> bool:
+        """Whether other programs used the cores before more than a quarter of the rounds."""
+        return sum(busy > QUIET for busy in self.busy) * 4 > len(self.busy)
+
     def record(self) -> dict:
         """For the JSON report."""
         low, high = self.spread

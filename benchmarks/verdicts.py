@@ -23,7 +23,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`outcome` is PASS, FAIL or "not run"."""
+    """`outcome` is PASS, FAIL or "not run"; "PASS?" and "FAIL?" if other programs ran meanwhile."""
 
     text: str
     value: float
@@ -120,6 +120,8 @@ def judge(entries: list[Entry]) -> list[Verdict]:
         value = float(promise.value(*needed)) if complete and not broken else math.nan
         kept = value >= promise.limit if promise.at_least else value <= promise.limit
         outcome = "FAIL" if broken else "not run" if not complete else "PASS" if kept else "FAIL"
+        if complete and not broken and any(e.disturbed for e in needed):
+            outcome += "?"
         sign = "at least" if promise.at_least else "at most"
         limit = f"{sign} {quantity(promise.limit, promise.unit)}"
         verdicts.append(Verdict(promise.text, value, limit, outcome, promise.unit))

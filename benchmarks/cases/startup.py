@@ -1,5 +1,6 @@
 """Whole processes: imports, and the time to the first result of a training function."""
 
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ _SCRIPTS = Path(__file__).parents[1] / "startup"
 
 
 class Failed(Exception):
-    """The process ended with an error; the message is its last line."""
+    """The process ended with an error; the message is its exception."""
 
 
 def measure(
@@ -35,6 +36,13 @@ def measure(
     return seconds - base
 
 
+def _reason(errors: str) -> str:
+    """The exception in what a process wrote to standard error, else its last line."""
+    lines = [line for line in errors.splitlines() if line.strip()]
+    raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)]
+    return (raised or lines or [""])[-1]
+
+
 def _first_line(python: str, arguments: list[str], env: dict[str, str]) -> tuple[float, str]:
     """Seconds from the start of a process to its first line of output, and the line."""
     start = time.perf_counter()
@@ -45,5 +53,5 @@ def _first_line(python: str, arguments: list[str], env: dict[str, str]) -> tuple
         seconds = time.perf_counter() - start
         _, errors = process.communicate()
     if process.returncode or not line:
-        raise Failed((errors.strip().splitlines() or [f"exit status {process.returncode}"])[-1])
+        raise Failed(_reason(errors) or f"exit status {process.returncode}")
     return seconds, line

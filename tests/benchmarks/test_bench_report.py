@@ -56,6 +56,15 @@ def test_nothing_measured_is_no_verdict_but_a_failure_is():
     assert outcome([other, measured("mlp-128", "symnet", 1.0)], text).outcome == "not run"
 
 
+@pytest.mark.parametrize(("busy", "mark"), [([0.1, 0, 0, 1.0], ""), ([0, 0, 0.9, 1.0], "?")])
+def test_a_verdict_of_a_disturbed_run_is_none(monkeypatch, capsys, busy, mark):
+    for seconds, word in ((2e-6, "PASS"), (4e-6, "FAIL")):
+        entries = [measured("call", "symnet", *[seconds] * 4, busy=busy)]
+        assert outcome(entries, "call of a tiny function").outcome == word + mark
+    monkeypatch.setattr(command, "run", lambda cases, options: entries)
+    assert command.main(["--strict"]) == 1
+
+
 @pytest.mark.parametrize(("power", "expected"), [(1.0, "PASS"), (2.0, "FAIL")])
 def test_growth_tells_linear_from_quadratic(power, expected):
     entries = [

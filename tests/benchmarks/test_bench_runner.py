@@ -73,6 +73,16 @@ def test_startup_measures_a_process():
     assert entry.status == "ok" and all(0 < s < 30 for s in entry.rounds), entry.reason
 
 
+def test_startup_reports_the_exception(tmp_path, monkeypatch):
+    (tmp_path / "torch.py").write_text(
+        "import atexit, sys\natexit.register(sys.stderr.write, 'a last note')\nraise OSError(7)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("SYMNET_BENCH_PYTHON", raising=False)
+    (entry,) = run([replace(CASES["import"], peers=("torch",))], QUICK)
+    assert (entry.status, entry.reason) == ("failed", "OSError: 7")
+
+
 def without(tmp_path, monkeypatch, *packages):
     """Make packages look as if they were not installed, in every new process."""
     for name in packages:
