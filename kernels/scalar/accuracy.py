@@ -1,9 +1,10 @@
 """Stated accuracy: the largest error, in units in the last place, of each approximated function.
 
 Holds for every argument, subnormal results included, for compiled code on a machine with fused
-multiply-add: float32 measured on every 17th float, float64 on samples against exact values. Functions that are not listed round
-correctly or are exact. Without fused multiply-add add one unit. gammaln and digamma of negative
-arguments have zeros between the poles; there 6 eps max(1, |value|) holds instead.
+multiply-add: float32 measured on every 17th float, float64 on samples against exact values.
+Functions that are not listed round correctly or are exact. Without fused multiply-add add one unit.
+gammaln and digamma of negative arguments have zeros between the poles; there
+6 eps max(1, |value|) holds instead.
 """
 
 ULP_BOUNDS: dict[str, dict[str, float]] = {

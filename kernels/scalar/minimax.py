@@ -145,20 +145,6 @@ def _fits() -> dict[str, Fit]:
         return (mp.log(x) - one / 2 / x - mp.digamma(x)) * x * x
 
     for dtype in ("float32", "float64"):
-        for name, function, table in (
-            ("gammaln", gammaln_factor, gamma._GAMMALN),
-            ("digamma", digamma_factor, gamma._DIGAMMA),
-        ):
-            found[f"{name} {dtype}"] = Fit(
-                function, 0, 1, -one / 2, one / 2, function, dtype, table[dtype]
-            )
-        for name, function, table in (
-            ("stirling", stirling, gamma._STIRLING),
-            ("digamma tail", psi_tail, gamma._PSI_TAIL),
-        ):
-            found[f"{name} {dtype}"] = Fit(
-                function, 0, 1, mp.mpf("1e-7"), one / 64, function, dtype, table[dtype]
-            )
         form = exponential.FORMATS[dtype]
         centre = special._CENTRE[dtype]
         end = mp.mpf("10.3" if dtype == "float32" else "27.6")
@@ -178,6 +164,14 @@ def _fits() -> dict[str, Fit]:
             ("erf", odd(mp.erf), 1, 2, near, mp.mpf("1.001"), mp.erf, special._ERF[dtype]),
             ("erfc", factor, 0, 1, -one, (end - centre) / (end + centre), factor,
              special._ERFC[dtype]),
+            ("gammaln", gammaln_factor, 0, 1, -one / 2, one / 2, gammaln_factor,
+             gamma._GAMMALN[dtype]),
+            ("digamma", digamma_factor, 0, 1, -one / 2, one / 2, digamma_factor,
+             gamma._DIGAMMA[dtype]),
+            ("stirling", stirling, 0, 1, mp.mpf("1e-7"), one / 64, stirling,
+             gamma._STIRLING[dtype]),
+            ("digamma tail", psi_tail, 0, 1, mp.mpf("1e-7"), one / 64, psi_tail,
+             gamma._PSI_TAIL[dtype]),
         ]  # fmt: skip
         for name, function, start, step, low, high, weight, table in rows:
             found[f"{name} {dtype}"] = Fit(function, start, step, low, high, weight, dtype, table)
