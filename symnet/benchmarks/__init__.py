@@ -3,3 +3,7 @@
 import os
 
 __path__.append(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, "benchmarks"))
+
+from symnet.benchmarks.command import main  # noqa: E402
+
+__all__ = ["main"]

@@ -26,6 +26,7 @@ from symnet.schedule.access import (
     behind,
     contiguous_strides,
     counting,
+    counts_up,
     project,
     reduces_nothing,
 )
@@ -295,6 +296,9 @@ class Values:
     def _generate(self, node: Apply, at: Coordinates) -> Value | list[tuple]:
         op = node.op
         assert isinstance(op, Generate)
+        if counts_up(node):
+            counter = self.counter(at, self.shapes.of[node.outputs[0]])
+            return self.cast(counter, node.outputs[0].type.dtype)
         args = node.inputs[op.ndim :]
         places = [(v, ()) for v in args]
         if missing := self._missing(places):
