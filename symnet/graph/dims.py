@@ -12,6 +12,7 @@ division and remainder are Python's (floor); comparisons and logic give 0 or 1.
 """
 
 from typing import Any, Union
+from weakref import WeakValueDictionary
 
 OPERATORS = {
     "add": lambda a, b: a + b,
@@ -30,7 +31,7 @@ OPERATORS = {
     "select": lambda c, a, b: a if c else b,
 }
 
-_interned: dict[tuple, "Dim"] = {}
+_interned: "WeakValueDictionary[tuple, Dim]" = WeakValueDictionary()
 
 
 class Dim:
@@ -46,7 +47,7 @@ class Dim:
         if known is None:
             known = object.__new__(cls)
             known.op, known.args = op, args
-            _interned[key] = known  # holds args alive, so ids in keys stay unique
+            _interned[key] = known  # while it lives it holds args, so the ids in keys are unique
         return known
 
     def __repr__(self) -> str:
@@ -58,11 +59,6 @@ class Dim:
 
 
 Size = Union[int, Dim]
-
-
-def forget() -> None:
-    """Drop the interning table (between compilations), so that graphs can be freed."""
-    _interned.clear()
 
 
 def apply(op: str, *args: Size) -> Size:
