@@ -5,18 +5,18 @@ table of nodes (`intern`): whatever is structurally equal, or becomes so on the 
 and computed once. What no output needs is not visited, so dead code is gone without a phase.
 """
 
-import contextlib
-import gc
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from symnet.graph import Variable, toposort
+from symnet.graph.collection import without_collection
 from symnet.ops.barrier import Barrier
 from symnet.ops.contraction import Dot
 from symnet.ops.elementwise import Elementwise
 from symnet.ops.exponential import power
-from symnet.ops.indexing import CheckedIndex, IncSubtensor, Put
+from symnet.ops.gather import CheckedIndex, Put
 from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax
+from symnet.ops.subtensor import IncSubtensor
 from symnet.rewrite.engine import RuleIndex, Step, Walk
 from symnet.rewrite.intern import Interner
 from symnet.rewrite.rules.algebra import ALGEBRA_RULES
@@ -66,7 +66,7 @@ def optimise(outputs: Sequence[Variable], level: str = "full") -> tuple[list[Var
     results = list(outputs)
     trace: list[Step] = []
     interner = Interner()
-    with _no_collection():
+    with without_collection():
         for phase in LEVELS[level]:
             if not _has_occasion(phase, results):
                 continue
@@ -85,7 +85,7 @@ def stabilise(outputs: Sequence[Variable], barriers: Collection[Variable] = ()) 
     result is the given graph itself.
     """
     walk = Walk(_INDEX["stabilise"], barriers)
-    with _no_collection():
+    with without_collection():
         results = walk.run(outputs)
     return results if walk.log else list(outputs)
 
@@ -104,15 +104,3 @@ def _name(before: Sequence[Variable], after: Sequence[Variable]) -> None:
     for old, new in zip(before, after):
         if new.name is None and new.owner is not None and new.owner not in users:
             new.name = old.name
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """A walk makes many objects and no garbage: collecting on the way costs four times the walk."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

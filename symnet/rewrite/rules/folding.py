@@ -7,12 +7,13 @@ from symnet.graph.variables import make_constant
 from symnet.ops.arithmetic import add, mul
 from symnet.ops.contraction import BatchedDot, Dot
 from symnet.ops.elementwise import Elementwise
-from symnet.ops.indexing import CheckedIndex, IncSubtensor, Put, Subtensor, Take
+from symnet.ops.gather import CheckedIndex, Put, Take
 from symnet.ops.joining import Concatenate
 from symnet.ops.movement import DimShuffle, Reshape
 from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax
 from symnet.ops.reduction import ArgReduce, Reduce
 from symnet.ops.shape import MakeVector, ShapeOf
+from symnet.ops.subtensor import IncSubtensor, Subtensor
 from symnet.rewrite.engine import Walk, rewrites
 
 LARGEST = 256  # elements that folding may add to a program

@@ -15,10 +15,10 @@ from symnet.ops.barrier import Barrier, disconnected_grad
 from symnet.ops.casting import cast
 from symnet.ops.elementwise import Elementwise
 from symnet.ops.exponential import exp
-from symnet.ops.indexing import FULL, Subtensor
 from symnet.ops.movement import BroadcastTo, DimShuffle, Reshape, broadcast_to, dimshuffle
 from symnet.ops.reduction import Reduce, sum_
 from symnet.ops.shape import MakeVector, ShapeOf, make_vector, shape_of, static_value
+from symnet.ops.subtensor import FULL, Subtensor
 from symnet.rewrite.engine import Walk, rewrites
 from symnet.rewrite.pattern import wildcard
 from symnet.rewrite.shaping import size_variable

@@ -10,11 +10,12 @@ from symnet.graph import Apply, Variable
 from symnet.ops.arithmetic import sqrt, sub, true_div
 from symnet.ops.elementwise import Elementwise
 from symnet.ops.exponential import exp, expm1, log, log1p
-from symnet.ops.indexing import Subtensor, Take
+from symnet.ops.gather import Take
 from symnet.ops.logic import isinf, where
 from symnet.ops.movement import BroadcastTo, DimShuffle, Reshape
 from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax, log_softmax, logsumexp, softmax
 from symnet.ops.reduction import Reduce, max_, sum_
+from symnet.ops.subtensor import Subtensor
 from symnet.rewrite.engine import Walk, rewrites
 from symnet.rewrite.pattern import wildcard
 

@@ -7,23 +7,15 @@ from symnet.graph.types import FLOATS
 from symnet.graph.variables import make_constant
 from symnet.ops.arithmetic import add, mul, reciprocal, square
 from symnet.ops.contraction import Dot
+from symnet.ops.gather import CheckedIndex, Put, Take, is_count
 from symnet.ops.generate import arange, zeros_like
-from symnet.ops.indexing import (
-    CheckedIndex,
-    IncSubtensor,
-    Put,
-    Subtensor,
-    Take,
-    inc_subtensor,
-    index,
-    is_count,
-    set_subtensor,
-)
+from symnet.ops.indexing import inc_subtensor, index, set_subtensor
 from symnet.ops.logic import eq, where
 from symnet.ops.movement import BroadcastTo, DimShuffle, dimshuffle
 from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax, log_softmax, logsumexp, softmax
 from symnet.ops.reduction import Reduce, sum_
 from symnet.ops.shape import shape_of, sizes_of
+from symnet.ops.subtensor import IncSubtensor, Subtensor
 from symnet.rewrite.engine import Walk, rewrites
 from symnet.rewrite.pattern import Bindings, rule, scalar_value, wildcard
 from symnet.rewrite.rules.movement import barrier
