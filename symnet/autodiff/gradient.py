@@ -12,6 +12,7 @@ from symnet.autodiff.derivation import Derivation, remember
 from symnet.autodiff.stable import stabilised
 from symnet.errors import DisconnectedInputError, NonScalarCostError, TypeMismatchError
 from symnet.graph.clone import clone_replace
+from symnet.graph.collection import without_collection
 from symnet.graph.variables import Variable, make_constant
 from symnet.ops.arithmetic import add, mul
 from symnet.ops.casting import cast
@@ -117,18 +118,19 @@ def differentiate(
 ) -> tuple[dict[Variable, Variable], dict[Variable, Variable]]:
     """The gradients that a derivation describes, by their wrt, and what stabilising has made of
     the variables that it had to keep. The gradients remember their derivation."""
-    seeds = dict(how.seeds)
-    stable, moved = stabilised(how.roots, how.wrt, {*how.constant, *how.barriers})
-    adjoints = backward(
-        {after: seeds[before] for before, after in zip(seeds, stable)},
-        {moved.get(v, v) for v in how.wrt},
-        {moved.get(v, v) for v in how.constant},
-    )
-    found = {}
-    for variable in how.wrt:
-        adjoint = adjoints.get(moved.get(variable, variable))
-        found[variable] = zeros_like(variable) if adjoint is None else adjoint
-    remember(how, found, any(a is not b for a, b in zip(seeds, stable)))
+    with without_collection():
+        seeds = dict(how.seeds)
+        stable, moved = stabilised(how.roots, how.wrt, {*how.constant, *how.barriers})
+        adjoints = backward(
+            {after: seeds[before] for before, after in zip(seeds, stable)},
+            {moved.get(v, v) for v in how.wrt},
+            {moved.get(v, v) for v in how.constant},
+        )
+        found = {}
+        for variable in how.wrt:
+            adjoint = adjoints.get(moved.get(variable, variable))
+            found[variable] = zeros_like(variable) if adjoint is None else adjoint
+        remember(how, found, any(a is not b for a, b in zip(seeds, stable)))
     return found, moved
 
 

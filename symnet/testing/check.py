@@ -7,6 +7,7 @@ import numpy as np
 
 from symnet.backends.reference import evaluate_all
 from symnet.errors import AssertionFailedError, CompilerError, IndexOutOfBoundsError, ShapeError
+from symnet.function import function
 from symnet.graph import dims
 from symnet.graph.dims import Dim, Size
 from symnet.graph.traversal import toposort
@@ -17,12 +18,12 @@ from symnet.testing.tolerance import assert_close
 
 
 def check_op(
-    function: Callable[..., Any],
+    build: Callable[..., Any],
     samples: Sequence[Sequence[Any]],
     reference: Callable[..., Any] | None = None,
     *,
     order: int = 2,
-    compile: Callable[[list[Variable], list[Variable]], Callable[..., Any]] | None = None,
+    mode: Any = "compiled",
     rtol: float | None = None,
 ) -> None:
     """Check an op, or a function from variables to a variable or a list of them, on samples.
@@ -35,8 +36,7 @@ def check_op(
     * the inputs are left as they were;
     * derivatives up to `order` (0: none) agree with finite differences in float64, if the
       sample has floating-point inputs and the result is floating-point and connected to them;
-    * with `compile(inputs, outputs)`, which returns a function of arrays, its results agree with
-      the interpreter's.
+    * `symnet.function` in `mode` (None: skip this) gives the same values as the interpreter.
 
     Errors: AssertionFailedError, GradientMismatchError, CompilerError for a broken promise.
     """
@@ -47,13 +47,13 @@ def check_op(
                 TensorType(a.dtype.name, a.shape if static else (None,) * a.ndim)(f"x{k}")
                 for k, a in enumerate(arrays)
             ]
-            outputs = _listed(function(*inputs))
-            _check_values(inputs, outputs, arrays, reference, compile, rtol)
+            outputs = _listed(build(*inputs))
+            _check_values(inputs, outputs, arrays, reference, mode, rtol)
         if order and any(a.dtype.kind == "f" for a in arrays):
             floats = [v for v in outputs if v.type.dtype.startswith("float")]
             if floats and all(a.size for a in arrays):
                 verify_grad(
-                    lambda *x: [v for v in _listed(function(*x)) if v.type.dtype[0] == "f"],
+                    lambda *x: [v for v in _listed(build(*x)) if v.type.dtype[0] == "f"],
                     arrays,
                     order=order,
                 )
@@ -68,7 +68,7 @@ def _check_values(
     outputs: list[Variable],
     arrays: list[np.ndarray],
     reference: Callable[..., Any] | None,
-    compile: Callable[[list[Variable], list[Variable]], Callable[..., Any]] | None,
+    mode: Any,
     rtol: float | None,
 ) -> None:
     before = [a.copy() for a in arrays]
@@ -84,10 +84,9 @@ def _check_values(
             if result.shape != np.shape(wanted):
                 raise AssertionFailedError(f"{variable}: {result.shape}, not {np.shape(wanted)}")
     check_shapes(outputs, known)
-    if compile is not None:
-        compiled = compile(inputs, outputs)(*arrays)
-        compiled = [compiled] if len(outputs) == 1 and not isinstance(compiled, list) else compiled
-        for variable, result, found in zip(outputs, results, compiled, strict=True):
+    if mode is not None:
+        compiled = function(inputs, outputs, mode=mode, on_unused_input="ignore")
+        for variable, result, found in zip(outputs, results, compiled(*arrays), strict=True):
             assert_close(found, result, f"compiled {variable}", rtol=rtol)
 
 

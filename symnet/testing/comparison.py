@@ -1,6 +1,6 @@
 """Random programs through every mode of `function`, against the interpreter."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,11 +64,7 @@ def check_program(
         if problem is None:
             continue
         if shrink:
-            # Shrinking must not slide into another problem.
-            kind = _kind(problem)
-            program = program.shrink(
-                lambda p, mode=mode, kind=kind: _kind(_problem(p, mode)) == kind
-            )
+            program = program.shrink(_same_problem(mode, problem))
             problem = _problem(program, mode)
         raise AssertionFailedError(f"mode {name!r}: {problem}\n\n{program.source()}")
 
@@ -80,8 +76,12 @@ def _problem(program: RandomProgram, mode: Any) -> str | None:
         return f"raised {type(error).__name__}: {error}"
 
 
-def _kind(problem: str | None) -> str | None:
-    """The error's name if one was raised, "value" for a difference."""
-    if problem is None:
-        return None
-    return problem.split(":")[0] if problem.startswith("raised ") else "value"
+def _same_problem(mode: Any, problem: str) -> Callable[[RandomProgram], bool]:
+    """Whether a program has a problem of the same kind: shrinking must not slide into another."""
+
+    def kind(found: str | None) -> str | None:
+        if found is None:
+            return None
+        return found.split(":")[0] if found.startswith("raised ") else "value"
+
+    return lambda program: kind(_problem(program, mode)) == kind(problem)

@@ -559,7 +559,7 @@ def _indices(g: _Grower, size: int) -> str:
     if names and g.rng.random() < 0.5:
         return str(g.rng.choice(names))
     count = int(g.rng.integers(1, 6))
-    return f"np.array({[int(k) for k in g.rng.integers(-size, size, count)]})"
+    return f"np.array({g.rng.integers(-size, size, count).tolist()})"
 
 
 def _take(g: _Grower) -> str:
@@ -607,7 +607,7 @@ def _loss(g: _Grower) -> str:
     rows, columns = value.shape
     if g.rng.random() < 0.3:
         return f"T.nnet.binary_crossentropy(T.nnet.sigmoid({a}), 0.25)"
-    labels = f"np.array({[int(k) for k in g.rng.integers(0, columns, rows)]})"
+    labels = f"np.array({g.rng.integers(0, columns, rows).tolist()})"
     return f"T.nnet.categorical_crossentropy(T.nnet.softmax({a}), T.constant({labels})).mean()"
 
 

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 import symnet.tensor as T
-from symnet.backends.reference import evaluate
 from symnet.errors import AssertionFailedError, CompilerError, GradientMismatchError
 from symnet.graph import Op
-from symnet.testing import check_op
+from symnet.testing import check, check_op
 
 SAMPLES = [(np.array([[0.5, -1.0, 2.0]]),), (np.zeros((0, 3)),), (np.ones((2, 3), "float32"),)]
 
@@ -51,12 +50,8 @@ def twice(x):
     return 2 * x
 
 
-def compile(inputs, outputs):
-    return lambda *arrays: evaluate(outputs, dict(zip(inputs, arrays)))
-
-
 def test_right_ops_pass():
-    check_op(Twice(), SAMPLES, twice, compile=compile)
+    check_op(Twice(), SAMPLES, twice)
     check_op(
         lambda x, y: [x + y, T.concatenate([x, x])],
         [(np.ones((2, 2)), np.ones((2, 2)))],
@@ -81,5 +76,13 @@ def test_broken_ops_are_found(op, error):
 def test_wrong_values_are_found():
     with pytest.raises(AssertionFailedError):
         check_op(Twice(), SAMPLES, lambda x: 2 * x + 1)
+
+
+def test_wrong_compiled_values_are_found(monkeypatch):
+    def wrong(inputs, outputs, mode, on_unused_input):
+        return lambda x: [(3 * x).astype(x.dtype)]
+
+    monkeypatch.setattr(check, "function", wrong)
+    check_op(Twice(), SAMPLES, twice, mode=None)
     with pytest.raises(AssertionFailedError, match="compiled"):
-        check_op(Twice(), SAMPLES, twice, compile=lambda i, o: lambda x: (3 * x).astype(x.dtype))
+        check_op(Twice(), SAMPLES, twice)
