@@ -12,7 +12,7 @@ a rule. Inside `strict()` (tests) that raises CompilerError; otherwise the node 
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from symnet.config import config
@@ -36,7 +36,7 @@ class Rule:
     heads     the ops it starts from: element-wise ops, or classes of ops; None: any op
     apply     apply(node, walk) -> the replacement (a variable per output), or None
     examples  expressions that the rule must change, for the tests: () -> list of variables
-    doc       the equation in one line
+    doc       the equation in one line, where `apply` does not say it itself
     """
 
     name: str
@@ -44,7 +44,9 @@ class Rule:
     apply: Callable[[Apply, "Walk"], Answer]
     examples: Callable[[], Sequence[Variable]] | None = None
     doc: str = ""
-    details: Any = field(default=None, repr=False)  # the two sides of a pattern rule
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.doc or self.apply}"
 
 
 def rewrites(

@@ -11,13 +11,14 @@ computes in the dtypes of the original. An operand that the replacement does wit
 only if the result provably keeps its shape, or is broadcast to it.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import symnet.tensor  # noqa: F401  gives wildcards their operators
 from symnet.errors import CompilerError
-from symnet.graph import Apply, Constant, Origin, TensorType, Variable
+from symnet.graph import Apply, Constant, Origin, TensorType, Variable, toposort
 from symnet.graph.variables import make_constant
 from symnet.ops.casting import cast
 from symnet.ops.conversion import as_variables
@@ -59,14 +60,77 @@ Pattern = Literal | Wild | Node
 Bindings = dict[str, Variable]
 
 
-@dataclass(frozen=True, slots=True)
-class PatternDetails:
-    """The two sides of a pattern rule as written, for tests and documentation."""
+class Equation:
+    """The two sides of a pattern rule; called with a node, it applies the rule there.
 
-    patterns: tuple[Variable, ...]
-    replacement: Variable
-    domain: Callable[..., bool] | None
-    conditional: bool
+    Variants (the pattern in all orders that commutativity allows) are made at the first call.
+    """
+
+    def __init__(
+        self,
+        patterns: tuple[Variable, ...],
+        replacement: Variable,
+        condition: Callable[[Bindings, Walk], bool] | None,
+        domain: Callable[..., bool] | None,
+    ):
+        self.patterns = patterns
+        self.replacement = replacement
+        self.condition = condition
+        self.domain = domain
+
+    @functools.cached_property
+    def variants(self) -> dict[Elementwise, list["Variant"]]:
+        """The variants by the op at their root."""
+        found: dict[Elementwise, list[Variant]] = {}
+        for root in dict.fromkeys(node for p in self.patterns for node in _orders(p)):
+            assert isinstance(root, Node)
+            found.setdefault(root.op, []).append(Variant(root, *_guard(root)))
+        return found
+
+    @functools.cached_property
+    def kept(self) -> set[str]:
+        """The wildcards that the replacement has."""
+        return _wildcards(self.replacement)
+
+    def __call__(self, node: Apply, walk: Walk) -> Variable | None:
+        for variant in self.variants[node.op]:  # type: ignore[index]
+            if not variant.may_match(node):
+                continue
+            bound: Bindings = {}
+            dropped: list[Variable] = []
+            if not _match_args(variant.root, node, walk, bound, dropped):
+                continue
+            if self.condition is not None and not self.condition(bound, walk):
+                continue
+            out = node.outputs[0]
+            dropped.extend(v for name, v in bound.items() if name not in self.kept)
+            result = _build(self.replacement, bound, out.type.dtype, node.origin)
+            shaped = keep_shape(walk, result, out, dropped)
+            if shaped is not None:
+                return shaped
+        return None
+
+    def __str__(self) -> str:
+        return f"{_text(self.patterns[0])} -> {_text(self.replacement)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One order of a pattern, with a cheap necessary condition: argument `position` is made by
+    `head` (None: is a constant); -1: no condition."""
+
+    root: Node
+    position: int
+    head: Elementwise | None
+
+    def may_match(self, node: Apply) -> bool:
+        if self.position < 0:
+            return True
+        given = node.inputs[self.position]
+        below = given.owner
+        if self.head is not None:
+            return below is not None and below.op is self.head
+        return isinstance(given, Constant) if below is None else type(below.op) in _SEEN_THROUGH
 
 
 def rule(
@@ -83,57 +147,18 @@ def rule(
     where        further condition on what was bound
     domain       condition on the wildcards' values (keyword arguments) outside of which the
                  tests make no comparison; values inside it must come out right
+
+    Errors: CompilerError for a pattern that has other ops than element-wise ones, or none.
     """
     patterns = (pattern,) if isinstance(pattern, Variable) else tuple(pattern)
-    variants = [variant for p in patterns for variant in _variants(p)]
-    right = as_variables([replacement])[0]
-    kept = _wildcards(right)
-    heads = tuple(dict.fromkeys(variant.op for variant in variants))
-    guarded = [(v.op, *_guard(v), v) for v in variants]
-
-    def apply(node: Apply, walk: Walk) -> Variable | None:
-        inputs = node.inputs
-        for op, position, head, variant in guarded:
-            if op is not node.op:
-                continue
-            if position >= 0:
-                below = inputs[position].owner
-                if head is None:
-                    if not (
-                        isinstance(inputs[position], Constant)
-                        if below is None
-                        else type(below.op) in _SEEN_THROUGH
-                    ):
-                        continue
-                elif below is None or below.op is not head:
-                    continue
-            bound: Bindings = {}
-            dropped: list[Variable] = []
-            if not _match_args(variant, node, walk, bound, dropped):
-                continue
-            if where is not None and not where(bound, walk):
-                continue
-            dropped.extend(v for name, v in bound.items() if name not in kept)
-            result = _build(right, bound, node.outputs[0].type.dtype, node.origin)
-            shaped = keep_shape(walk, result, node.outputs[0], dropped)
-            if shaped is not None:
-                return shaped
-        return None
-
-    text = f"{_text(patterns[0])} -> {_text(right)}"
-    details = PatternDetails(patterns, right, domain, where is not None)
-    return Rule(name, heads, apply, None, text, details)
+    for side in patterns:
+        if side.owner is None or any(type(n.op) is not Elementwise for n in toposort([side])):
+            raise CompilerError(f"rule {name!r}: patterns are made of element-wise ops")
+    heads = tuple(dict.fromkeys(side.owner.op for side in patterns if side.owner is not None))
+    return Rule(name, heads, Equation(patterns, as_variables([replacement])[0], where, domain))
 
 
 # ---- from expressions to patterns
-
-
-def _variants(expression: Variable) -> list[Node]:
-    """The pattern in all orders that commutativity allows."""
-    variants = _orders(expression)
-    if not all(isinstance(v, Node) for v in variants):
-        raise CompilerError(f"pattern {expression} has no op at its root")
-    return list(dict.fromkeys(variants))  # type: ignore[arg-type]
 
 
 def _orders(expression: Variable) -> list[Pattern]:
@@ -142,8 +167,7 @@ def _orders(expression: Variable) -> list[Pattern]:
         if isinstance(expression, Constant):
             return [Literal(expression.data.item())]
         return [Wild(str(expression.name))]
-    if not isinstance(node.op, Elementwise):
-        raise CompilerError(f"patterns are made of element-wise ops, not {node.op}")
+    assert isinstance(node.op, Elementwise)
     choices: list[list[Pattern]] = [[]]
     for v in node.inputs:
         choices = [[*before, option] for before in choices for option in _orders(v)]

@@ -11,7 +11,7 @@ from typing import Any
 from symnet.graph import Variable, toposort
 from symnet.graph.collection import without_collection
 from symnet.ops.barrier import Barrier
-from symnet.ops.contraction import Dot
+from symnet.ops.contraction import BatchedDot, Dot
 from symnet.ops.elementwise import Elementwise
 from symnet.ops.exponential import power
 from symnet.ops.gather import CheckedIndex, Put
@@ -50,9 +50,11 @@ LEVELS = {"full": ("simplify", "specialise", "blas"), "none": ("expand",)}
 
 # A phase that only has something to do where one of these ops is, is left out elsewhere.
 _OCCASIONS: dict[str, set[Any]] = {
-    "specialise": {power, Put, IncSubtensor, CheckedIndex, Dot, Softmax, LogSoftmax, LogSumExp},
+    "specialise": {
+        power, Put, IncSubtensor, CheckedIndex, Dot, BatchedDot, Softmax, LogSoftmax, LogSumExp,
+    },
     "blas": {Dot},
-    "expand": {Barrier, Softmax, LogSoftmax, LogSumExp},
+    "expand": {Barrier, Dot, BatchedDot, Softmax, LogSoftmax, LogSumExp},
 }
 
 _INDEX = {phase: RuleIndex(rules) for phase, rules in RULES_BY_PHASE.items()}

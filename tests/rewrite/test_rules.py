@@ -15,15 +15,15 @@ from symnet.backends.reference import evaluate
 from symnet.graph import Constant, SharedVariable, TensorType, Variable, leaves
 from symnet.rewrite import phases, rewrite, strict
 from symnet.rewrite.engine import Rule
-from symnet.rewrite.pattern import PatternDetails
+from symnet.rewrite.pattern import Equation
 
 RULES = {
     f"{phase}: {rule.name}": rule
     for phase, rules in phases.RULES_BY_PHASE.items()
     for rule in rules
 }
-PATTERN_RULES = {name: r for name, r in RULES.items() if isinstance(r.details, PatternDetails)}
-FUNCTION_RULES = {name: r for name, r in RULES.items() if r.details is None}
+PATTERN_RULES = {name: r for name, r in RULES.items() if isinstance(r.apply, Equation)}
+FUNCTION_RULES = {name: r for name, r in RULES.items() if not isinstance(r.apply, Equation)}
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 1e-3, -1e-3, 20.0, -20.0, 100.0, -100.0, 650.0,
            -650.0, math.inf, -math.inf, math.nan]  # fmt: skip
@@ -80,7 +80,7 @@ def truth(expression: Variable, values: dict[str, float]) -> mpmath.mpf:
 
 def wildcards_of(rule: Rule) -> dict[str, str]:
     found: dict[str, str] = {}
-    for side in rule.details.patterns:
+    for side in rule.apply.patterns:
         for leaf in leaves([side]):
             if not isinstance(leaf, Constant):
                 found[leaf.name] = leaf.type.dtype
@@ -121,11 +121,11 @@ def test_pattern_rule_is_right_where_the_original_was(name, dtype):
         variable: np.array([row[k] for row in rows], variable.type.dtype)
         for k, variable in enumerate(arguments.values())
     }
-    for pattern in rule.details.patterns:
+    for pattern in rule.apply.patterns:
         before = over_vectors(pattern, arguments)
         with strict():
             (after,), log = rewrite([before], [rule])
-        if not log and (rule.details.conditional or dtype == "int8"):
+        if not log and (rule.apply.condition or dtype == "int8"):
             continue  # integers that wrap and are converted half way do not obey every equation
         assert [step.rule for step in log][:1] == [rule.name]
         assert after.type == before.type
@@ -139,7 +139,7 @@ def check(rule, pattern, rows, columns, old, new):
     names = [v.name for v in columns]
     for index in range(len(rows)):
         values = {n: columns[v][index].item() for n, v in zip(names, columns)}
-        if rule.details.domain is not None and not rule.details.domain(**values):
+        if rule.apply.domain is not None and not rule.apply.domain(**values):
             continue
         a, b = old[index].item(), new[index].item()
         if not eps or any(map(math.isnan, values.values())):
@@ -203,12 +203,12 @@ def test_no_rule_has_its_inverse_in_its_phase(name):
     rule = PATTERN_RULES[name]
     phase = phases.RULES_BY_PHASE[name.split(":")[0]]
     arguments = {n: TensorType(kind, (3,))(n) for n, kind in wildcards_of(rule).items()}
-    for pattern in rule.details.patterns:
+    for pattern in rule.apply.patterns:
         before = over_vectors(pattern, arguments)
         with strict():
             (after,), _ = rewrite([before], phase)
             (again,), log = rewrite([after], phase)
-        assert after is not before or rule.details.conditional
+        assert after is not before or rule.apply.condition
         assert again is after and not log
 
 

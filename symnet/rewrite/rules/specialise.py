@@ -3,10 +3,10 @@
 # mypy: disable-error-code="attr-defined, operator, index"
 
 from symnet.graph import Apply, Variable
-from symnet.graph.types import FLOATS
+from symnet.graph.types import FLOATS, TensorType
 from symnet.graph.variables import make_constant
 from symnet.ops.arithmetic import add, mul, reciprocal, square
-from symnet.ops.contraction import Dot
+from symnet.ops.contraction import BatchedDot, Dot, batched_dot, dot
 from symnet.ops.gather import CheckedIndex, Put, Take, is_count
 from symnet.ops.generate import arange, zeros_like
 from symnet.ops.indexing import inc_subtensor, index, set_subtensor
@@ -189,6 +189,25 @@ def expansion(node: Apply, walk: Walk) -> Variable | None:
     return node.op.expand(*node.inputs)
 
 
+def _integer_products() -> list[Variable]:
+    a = TensorType("int64", (None, None))("a")
+    b = TensorType("int64", (None, None, None))("b")
+    return [dot(a, a.T), batched_dot(b, b.dimshuffle(0, 2, 1))]
+
+
+@rewrites(Dot, BatchedDot, examples=_integer_products)
+def integer_product(node: Apply, walk: Walk) -> Variable | None:
+    """dot(a, b) of integers -> sum(a[..., :, :, None] * b[..., None, :, :], -2): BLAS has none"""
+    a, b = node.inputs
+    if a.type.dtype in FLOATS:
+        return None
+    batch = tuple(range(a.type.ndim - 2))
+    inner, last = a.type.ndim - 2, a.type.ndim - 1
+    rows = dimshuffle(a, (*batch, inner, last, "x"))
+    columns = dimshuffle(b, (*batch, "x", inner, last))
+    return Reduce("sum", (last,), None)(mul(rows, columns))
+
+
 INDEX_RULES = [checked_count, take_everything, part_just_written]
 SPECIALISE_RULES = [*POWERS, one_hot, sum_of_one_hot, sum_with_part, outer_product]
-EXPAND_RULES = [barrier, expansion]
+EXPAND_RULES = [barrier, expansion, integer_product]
