@@ -25,8 +25,11 @@ from symnet.ops.subtensor import check_written, require_shape
 class CheckedIndex(Op):
     """Indices made valid for a dimension of the given size, as int64.
 
-    Negative ones count from the end. IndexOutOfBoundsError when run for one outside.
+    Negative ones count from the end, or are refused where `negative` is False (class labels).
+    IndexOutOfBoundsError when run for one outside.
     """
+
+    negative: bool = True
 
     def output_types(self, index: Variable, size: Variable) -> list[TensorType]:  # type: ignore[override]
         if index.type.dtype not in INTEGERS or size.type != TensorType("int64", ()):
@@ -41,7 +44,7 @@ class CheckedIndex(Op):
         return [shapes[0]]
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return [checked_index(inputs[0], int(inputs[1]))]
+        return [checked_index(inputs[0], int(inputs[1]), self.negative)]
 
     def grad(self, inputs, outputs, output_grads):  # type: ignore[no-untyped-def]
         return [None, None]
@@ -53,9 +56,10 @@ class CheckedIndex(Op):
         return "checked_index"
 
 
-def checked_index(index: np.ndarray, size: int) -> np.ndarray:
+def checked_index(index: np.ndarray, size: int, negative: bool = True) -> np.ndarray:
     """`index` as int64 in [0, size), or IndexOutOfBoundsError naming the first bad one."""
-    bad = (index >= size) | (index < -size) if index.dtype.kind == "i" else index >= size
+    lowest = -size if negative else 0
+    bad = (index >= size) | (index < lowest) if index.dtype.kind == "i" else index >= size
     if bad.any():
         place = tuple(int(k) for k in np.argwhere(bad)[0])
         where_ = f" at {place}" if place else ""

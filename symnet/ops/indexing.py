@@ -230,8 +230,21 @@ def _step(value: Any) -> int:
 def checked(indices: Variable, x: Variable, axis: int) -> Variable:
     """Integers as valid int64 indices into dimension `axis` of `x`: see CheckedIndex.
 
-    Known ones are checked here, and an arange over that very dimension needs no check.
+    Known ones are checked here; an arange over that very dimension, and what was checked for it
+    before, need no check.
     """
+    if indices.owner is not None and isinstance(indices.owner.op, CheckedIndex):
+        size, wanted = indices.owner.inputs[1], shape_of(x, axis)
+        known = static_value(size)
+        if known is not None and known == static_value(wanted):
+            return indices
+        if (
+            isinstance(wanted.owner, Apply)
+            and isinstance(size.owner, Apply)
+            and size.owner.op == wanted.owner.op == ShapeOf(axis)
+            and size.owner.inputs[0] is x
+        ):
+            return indices
     whole = x.type.shape[axis]
     if isinstance(indices, Constant) and whole is not None:
         return make_constant(checked_index(indices.data, whole))

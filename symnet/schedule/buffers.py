@@ -92,6 +92,9 @@ class Planner:
                 raise NotNative(node)
         self._sources(nodes, roots)
         self.shapes = Shapes(nodes, self.sources)
+        for variable in roots:
+            if variable not in self.shapes.of:  # a constant that no node reads
+                self.shapes.add_source(variable)
         self.fusion = self._fuse(nodes, roots)
         self._targets()
         steps = self.fusion.steps

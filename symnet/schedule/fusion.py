@@ -19,6 +19,7 @@ from symnet.graph import dims
 from symnet.graph.dims import Size
 from symnet.graph.op import Op
 from symnet.graph.origin import Origin
+from symnet.graph.types import FLOATS
 from symnet.graph.variables import Apply, Constant, Variable
 from symnet.ops.barrier import Barrier
 from symnet.ops.contraction import BatchedDot, Dot, Gemm
@@ -679,6 +680,8 @@ class Fusion:
 
     def _place_gemm(self, node: Apply) -> None:
         out = node.outputs[0]
+        if out.type.dtype not in FLOATS:
+            raise CompilerError(f"{node.op} of {out.type.dtype} should have been rewritten")
         if isinstance(node.op, Gemm):
             c, alpha, a, b, beta = node.inputs
             for scalar in (alpha, beta):

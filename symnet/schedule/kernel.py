@@ -14,7 +14,7 @@ Grammar::
               | Load(name, operand, index, dtype)
               | Store(operand, index, value)
               | Counter(name, index)                    int64 from loop counters
-              | CheckIndex(name, value, size)           value, moved into [0, size); else the error
+              | CheckIndex(name, value, size)           value, if it is valid; else the error
               | Scalar(name, position)                  a run-time scalar argument
     argument  = name of a statement | Literal(value, dtype)
     Index     = sum of loop counter * stride + sum of value * stride, in elements
@@ -110,9 +110,11 @@ class CheckIndex:
     value: Argument
     size: Stride
     number: int
+    negative: bool  # whether negative values count from the end
 
     def __str__(self) -> str:
-        return f"{self.name}: int64 = check_index({self.value}, {self.size})"
+        function = "check_index" if self.negative else "check_label"
+        return f"{self.name}: int64 = {function}({self.value}, {self.size})"
 
 
 @dataclass(frozen=True, slots=True)

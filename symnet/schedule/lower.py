@@ -297,7 +297,8 @@ class Lowering:
             assert value.origin is not None
             self.checks.append((value.origin, value.detail))
             argument = self._argument(value.args[0], names)
-            return CheckIndex(name, argument, self._stride(value.detail), len(self.checks) - 1)
+            size, negative = self._stride(value.detail), value.function == "check_index"
+            return CheckIndex(name, argument, size, len(self.checks) - 1, negative)
         if value.kind == "scalar":
             self.scalars.append(value.detail)
             self.scalar_dtypes.append(value.dtype)

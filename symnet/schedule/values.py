@@ -260,9 +260,11 @@ class Values:
         size = self.shapes.value_or_none(node.inputs[1])
         if size is None:
             raise CompilerError("the size of an index check is not a size")
-        key = ("check", index, size)
+        negative = node.op.negative  # type: ignore[attr-defined]
+        key = ("check", index, size, negative)
         if key not in self._lets:
-            value = Value("check", "int64", "check", (self.cast(index, "int64"),), size)
+            function = "check_index" if negative else "check_label"
+            value = Value("check", "int64", function, (self.cast(index, "int64"),), size)
             value.origin = node.origin
             self._lets[key] = value
         return self._lets[key]

@@ -16,6 +16,7 @@ from symnet.ops.arithmetic import add, clip, mul, neg, strong_mul, sub, true_div
 from symnet.ops.conversion import as_variable, as_variables, is_weak
 from symnet.ops.exponential import expm1, log, sigmoid, softplus
 from symnet.ops.generate import arange
+from symnet.ops.gather import CheckedIndex, Take
 from symnet.ops.indexing import index
 from symnet.ops.logic import gt, where
 from symnet.ops.movement import reshape
@@ -147,14 +148,16 @@ def _against(name: str, log_p: Variable, p: Variable, y: Variable) -> Variable:
             f"{ndim - 1}, not {y} ({y.type})"
         )
     log_p, y = _aligned(name, log_p, y, ndim - 1)
+    label = CheckedIndex(negative=False)  # -1 is no class
     if ndim == 1:
-        return neg(index(log_p, y))  # type: ignore[no-any-return]
+        return neg(Take((0,))(log_p, label(y, shape_of(log_p, 0))))  # type: ignore[no-any-return]
     if ndim == 2:
-        return neg(index(log_p, (arange(shape_of(log_p, 0)), y)))  # type: ignore[no-any-return]
+        columns = label(y, shape_of(log_p, 1))
+        return neg(index(log_p, (arange(shape_of(log_p, 0)), columns)))  # type: ignore[no-any-return]
     rows = multiply(sizes_of(y))
     flat = reshape(log_p, [rows, shape_of(log_p, ndim - 1)])
-    chosen = index(flat, (arange(rows), reshape(y, [rows])))
-    return neg(reshape(chosen, sizes_of(y)))  # type: ignore[no-any-return]
+    columns = label(reshape(y, [rows]), shape_of(flat, 1))
+    return neg(reshape(index(flat, (arange(rows), columns)), sizes_of(y)))  # type: ignore[no-any-return]
 
 
 def _aligned(name: str, p: Variable, y: Variable, ndim: int) -> tuple[Variable, Variable]:

@@ -165,7 +165,8 @@ class Emitter:
             self.put(f"{s.name} = {self.from_bits(word, s.dtype)}")
         elif isinstance(s, CheckIndex):
             value = self.argument(s.value)
-            self.put(f"{s.name} = {value} + {s.size} if {value} < 0 else {value}")
+            moved = f" + {s.size} if {value} < 0 else {value}" if s.negative else ""
+            self.put(f"{s.name} = {value}{moved}")
             self.put(f"if {s.name} < 0 or {s.name} >= {s.size}:")
             self.depth += 1
             self.put(f"bad = {s.number + 1}")

@@ -6,6 +6,7 @@ from symnet.graph import Apply, Variable
 from symnet.graph.types import FLOATS, TensorType
 from symnet.graph.variables import make_constant
 from symnet.ops.arithmetic import add, mul, reciprocal, square
+from symnet.ops.casting import cast
 from symnet.ops.contraction import BatchedDot, Dot, batched_dot, dot
 from symnet.ops.gather import CheckedIndex, Put, Take, is_count
 from symnet.ops.generate import arange, zeros_like
@@ -205,7 +206,7 @@ def integer_product(node: Apply, walk: Walk) -> Variable | None:
     inner, last = a.type.ndim - 2, a.type.ndim - 1
     rows = dimshuffle(a, (*batch, inner, last, "x"))
     columns = dimshuffle(b, (*batch, "x", inner, last))
-    return Reduce("sum", (last,), None)(mul(rows, columns))
+    return cast(sum_(mul(rows, columns), axis=last), node.outputs[0].type.dtype)
 
 
 INDEX_RULES = [checked_count, take_everything, part_just_written]
