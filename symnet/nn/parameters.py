@@ -1,0 +1,109 @@
+"""Named parameters in safetensors files: https://huggingface.co/docs/safetensors.
+
+A file holds arrays by name and a few texts, nothing that could execute. Files are written whole or
+not at all, and parameters are set all or not at all.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from symnet.errors import DataError
+from symnet.graph.variables import SharedVariable
+
+Parameters = Mapping[str, SharedVariable] | Iterable[SharedVariable]
+
+
+def save_parameters(
+    path: str | os.PathLike, parameters: Parameters, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write the values of shared variables, by name, and `metadata` (texts by name).
+
+    parameters  a mapping from names to shared variables, or shared variables with names
+
+    Errors: DataError for a missing name, or one that comes twice; OSError where the file cannot
+    be written. An older file of that name is there, whole, until the new one is.
+    """
+    from safetensors.numpy import save  # noqa: PLC0415  only where files are written
+
+    values = {name: p.get_value(borrow=True) for name, p in _by_name(parameters).items()}
+    _write(Path(path), save(values, dict(metadata) if metadata else None))
+
+
+def read_parameters(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays in a file, by name. Errors: DataError for a file that is truncated, corrupt or
+    of another kind; OSError where it cannot be read."""
+    from safetensors import SafetensorError  # noqa: PLC0415
+    from safetensors.numpy import load  # noqa: PLC0415
+
+    content = Path(path).read_bytes()
+    try:
+        return load(content)
+    except (SafetensorError, KeyError, ValueError, TypeError) as problem:
+        raise DataError(
+            f"{path}: {len(content)} bytes that are no whole safetensors file: {problem}"
+        ) from None
+
+
+def load_parameters(path: str | os.PathLike, parameters: Parameters) -> None:
+    """Set shared variables to the values that a file holds under their names.
+
+    Errors, all before the first parameter is set: those of `read_parameters`; DataError where
+    names are missing or left over, or a shape or dtype differs.
+    """
+    named = _by_name(parameters)
+    values = read_parameters(path)
+    missing, extra = sorted(named.keys() - values.keys()), sorted(values.keys() - named.keys())
+    problems = []
+    if missing:
+        problems.append(f"holds no {', '.join(missing)}")
+    if extra:
+        problems.append(f"holds {', '.join(extra)}, which nobody asked for")
+    for name, p in named.items():
+        if name in values:
+            found, wanted = values[name], p.get_value(borrow=True)
+            if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+                problems.append(
+                    f"holds {name} as {found.dtype}{found.shape}, "
+                    f"expected {wanted.dtype}{wanted.shape}"
+                )
+    if problems:
+        raise DataError(f"{path} {'; it '.join(problems)}")
+    for name, p in named.items():
+        p.set_value(values[name])
+
+
+def _by_name(parameters: Parameters) -> dict[str, SharedVariable]:
+    if isinstance(parameters, Mapping):
+        return dict(parameters)
+    named: dict[str, SharedVariable] = {}
+    for p in parameters:
+        if not p.name:
+            raise DataError(f"parameter {p} ({p.type}) has no name; files keep arrays by name")
+        if p.name in named:
+            raise DataError(f"two parameters are called {p.name}; files keep arrays by name")
+        named[p.name] = p
+    return named
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files for the owner alone
+        os.replace(temporary, path)
+    except BaseException:  # an interrupt leaves no rubbish either
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
