@@ -1,10 +1,10 @@
 """symnet: symbolic tensor expressions, differentiated, rewritten, fused, compiled to native code.
 
-    import symnet
-    import symnet.tensor as T
+import symnet
+import symnet.tensor as T
 
-    x = T.matrix("x")
-    f = symnet.function([x], T.tanh(x).sum())
+x = T.matrix("x")
+f = symnet.function([x], T.tanh(x).sum())
 """
 
 from symnet import errors, tensor

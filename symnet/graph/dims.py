@@ -11,7 +11,7 @@ Dims are interned, so equal expressions are the same object and may be compared 
 division and remainder are Python's (floor); comparisons and logic give 0 or 1.
 """
 
-from typing import Any, Union
+from typing import Any
 from weakref import WeakValueDictionary
 
 OPERATORS = {
@@ -58,7 +58,7 @@ class Dim:
         return f"{self.op}({', '.join(map(repr, self.args))})"
 
 
-Size = Union[int, Dim]
+Size = int | Dim
 
 
 def apply(op: str, *args: Size) -> Size:
@@ -122,9 +122,7 @@ def product(sizes: Any) -> Size:
     return total
 
 
-def slice_bounds(
-    size: Size, start: Size | None, stop: Size | None, step: int
-) -> tuple[Size, Size]:
+def slice_bounds(size: Size, start: Size | None, stop: Size | None, step: int) -> tuple[Size, Size]:
     """First index and length of `range(size)[start:stop:step]`, with Python's clipping."""
     if step > 0:
         lower, upper = 0, size

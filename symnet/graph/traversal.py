@@ -5,9 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
 
 
-def toposort(
-    outputs: Iterable[Variable], stop: Collection[Variable] = ()
-) -> list[Apply]:
+def toposort(outputs: Iterable[Variable], stop: Collection[Variable] = ()) -> list[Apply]:
     """Apply nodes that `outputs` depend on, every node after its inputs.
 
     Does not look behind the variables in `stop`. The order is a depth-first one from the first

@@ -75,9 +75,8 @@ class TensorType:
 
     def accepts(self, other: "TensorType") -> bool:
         """Whether every value of type `other` is a value of this type."""
-        return (
-            self is other
-            or self.dtype == other.dtype
+        return self is other or (
+            self.dtype == other.dtype
             and self.ndim == other.ndim
             and all(a is None or a == b for a, b in zip(self.shape, other.shape))
         )

@@ -22,7 +22,7 @@ WEAK = (bool, int, float)
 def common_dtype(dtypes: Sequence[str]) -> str:
     """The dtype in which operands of these dtypes meet."""
     first = dtypes[0]
-    if len(dtypes) == 1 or all([d == first for d in dtypes]):
+    if len(dtypes) == 1 or all(d == first for d in dtypes):
         return first
     return _meet(tuple(dtypes))
 

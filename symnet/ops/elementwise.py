@@ -232,10 +232,14 @@ def _positions(tree: scalar.Tree) -> set[int]:
     return set()
 
 
-_DEAR = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh "
-    "arcsinh arccosh arctanh sigmoid softplus erf erfc power floor_mod floor_div "
-    "philox_word0 philox_word1 philox_word2 philox_word3 normal_from_bits_float32 normal_from_bits_float64".split()
+# functions of several machine operations; in ops.scalar.FUNCTIONS
+DEAR = frozenset(
+    (
+        "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh "
+        "tanh arcsinh arccosh arctanh sigmoid softplus erf erfc power floor_mod floor_div "
+        "philox_word0 philox_word1 philox_word2 philox_word3 normal_from_bits_float32 "
+        "normal_from_bits_float64"
+    ).split()
 )
 
 
@@ -243,7 +247,7 @@ def tree_cost(tree: scalar.Tree) -> int:
     """Rough number of machine operations, for decisions about recomputing."""
     if not isinstance(tree, scalar.Call):
         return 0
-    return (20 if tree.function in _DEAR else 1) + sum(map(tree_cost, tree.args))
+    return (20 if tree.function in DEAR else 1) + sum(map(tree_cost, tree.args))
 
 
 def float_x() -> str:

@@ -13,9 +13,7 @@ Parsed once into trees of `Arg`, `Number` and `Call`. No Python object of the te
 
 import ast
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Union
 
 from symnet.errors import CompilerError
 
@@ -79,10 +77,10 @@ class Call:
     """A function of FUNCTIONS applied to trees."""
 
     function: str
-    args: tuple["Tree", ...]
+    args: "tuple[Tree, ...]"
 
 
-Tree = Union[Arg, Number, Call]
+Tree = Arg | Number | Call
 
 
 @functools.cache

@@ -45,8 +45,7 @@ def behind(node: Apply, at: Coordinates, shapes: Shapes) -> Coordinates:
         return tuple(where)
     if isinstance(op, BroadcastTo):
         return tuple(
-            ZERO if size == 1 else coordinate
-            for size, coordinate in zip(source.type.shape, at)
+            ZERO if size == 1 else coordinate for size, coordinate in zip(source.type.shape, at)
         )
     assert isinstance(op, Subtensor)
     scalars = iter(node.inputs[1:])
@@ -65,7 +64,9 @@ def behind(node: Apply, at: Coordinates, shapes: Shapes) -> Coordinates:
             if isinstance(index, int):
                 moved = dims.add(index, size) if index < 0 else index
             else:
-                moved = dims.apply("select", dims.apply("lt", index, 0), dims.add(index, size), index)
+                moved = dims.apply(
+                    "select", dims.apply("lt", index, 0), dims.add(index, size), index
+                )
             found.append(Coordinate(offset=moved))
             continue
         start, stop, step = number(entry[1]), number(entry[2]), entry[3]
@@ -125,9 +126,7 @@ def before_reduction(node: Apply, at: Coordinates) -> Coordinates:
     """Coordinates in the input of a reduction over dimensions of size 1."""
     rest = iter(at)
     reduced = reduced_dimensions(node)
-    return tuple(
-        ZERO if d in reduced else next(rest) for d in range(node.inputs[0].type.ndim)
-    )
+    return tuple(ZERO if d in reduced else next(rest) for d in range(node.inputs[0].type.ndim))
 
 
 def contiguous_strides(sizes: tuple[Size, ...]) -> tuple[Size, ...]:

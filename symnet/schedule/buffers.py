@@ -39,8 +39,8 @@ from symnet.schedule.plain import PlainKernel, PlainLowering
 from symnet.schedule.program import (
     Buffer,
     KernelStep,
-    Matrix,
     MatmulStep,
+    Matrix,
     Object,
     Output,
     Place,
@@ -329,14 +329,16 @@ class Planner:
             for variable, shared_variable in self.wanted.items():
                 for w in writers[variable]:
                     need = extra.setdefault(w, set())
-                    need.update(r for r in readers.get(shared_variable, ()) if r not in writers[variable])
+                    need.update(
+                        r for r in readers.get(shared_variable, ()) if r not in writers[variable]
+                    )
                     need.update(f for f in failing if f != w)
             order, stuck = _sort(before, extra, set(extra) | final)
             if order is not None:
-                return [steps[k] for k in order] if len(order) == len(steps) else self._reorder(order)
-            victim = next(
-                (v for v in self.wanted if any(w in stuck for w in writers[v])), None
-            )
+                return (
+                    [steps[k] for k in order] if len(order) == len(steps) else self._reorder(order)
+                )
+            victim = next((v for v in self.wanted if any(w in stuck for w in writers[v])), None)
             if victim is None:  # cannot happen: without extras the numbering itself is an order
                 raise AssertionError("no order of steps")
             self._give_up(victim, steps, before, readers, failing)
@@ -377,7 +379,7 @@ class Planner:
         return self._reads_where_it_writes(step, variable, shared)
 
     def _reads_where_it_writes(self, step: LoopStep, target: Variable, source: Variable) -> bool:
-        """Whether each element of `source` is read only before that element of target is written."""
+        """Whether every element of `source` is read before that of `target` is written."""
         if source not in self.reads[step.seq]:
             return True
         if step.copy_of is source:
@@ -489,7 +491,11 @@ class Planner:
                 self._emit_gemm(step)
             else:
                 self._emit_permutation(step)
-            label = ", ".join(str(w.target) for w in step.writes[:3]) if isinstance(step, LoopStep) else str(step.node.outputs[0])
+            label = (
+                ", ".join(str(w.target) for w in step.writes[:3])
+                if isinstance(step, LoopStep)
+                else str(step.node.outputs[0])
+            )
             names += [label] * (len(self.program_steps) - before)
         checks = tuple(
             SizeCheck(
@@ -599,7 +605,9 @@ class Planner:
                 tuple(self._ref(s) for s in call.slots),
                 scalars,
                 tuple((self._origin(o), self._ref(s)) for o, s in call.checks),
-                None if call.blocks is None else (self._ref(call.blocks[0]), self._ref(call.blocks[1])),
+                None
+                if call.blocks is None
+                else (self._ref(call.blocks[0]), self._ref(call.blocks[1])),
                 self._origin(call.origin),
             )
         )
@@ -640,10 +648,17 @@ class Planner:
         )  # fmt: skip
         self.program_steps.append(
             MatmulStep(
-                out.type.dtype, self._ref(m), self._ref(n), self._ref(k), self._ref(batch), left, right,
-                target, alpha, alpha_const, beta, self._origin(step.origin),
+                out.type.dtype,
+                *(self._ref(s) for s in (m, n, k, batch)),
+                left,
+                right,
+                target,
+                alpha,
+                alpha_const,
+                beta,
+                self._origin(step.origin),
             )
-        )  # fmt: skip
+        )
 
     def _emit_permutation(self, step: PermutationStep) -> None:
         node = step.node
@@ -658,7 +673,9 @@ class Planner:
                 storage, offset = self._place(v)
                 words.append((storage, self._ref(offset)))
         self.program_steps.append(
-            ShuffleStep((out[0], self._ref(out[1])), self._ref(n), tuple(words), self._origin(step.origin))
+            ShuffleStep(
+                (out[0], self._ref(out[1])), self._ref(n), tuple(words), self._origin(step.origin)
+            )
         )
 
 
@@ -668,7 +685,9 @@ def _storages(step: Step) -> list[Storage]:
     if isinstance(step, MatmulStep):
         found = [step.a.place[0], step.b.place[0], step.out.place[0]]
         return found + ([step.alpha[0]] if step.alpha is not None else [])
-    return [step.out[0]] + [w[0] for w in step.words if isinstance(w, tuple) and not isinstance(w, Reg)]
+    return [step.out[0]] + [
+        w[0] for w in step.words if isinstance(w, tuple) and not isinstance(w, Reg)
+    ]
 
 
 def _sort(

@@ -183,7 +183,7 @@ class Fusion:
         for node in self.nodes:
             out = node.outputs[0]
             op = node.op
-            if isinstance(op, VIEWS) or isinstance(op, Barrier):
+            if isinstance(op, (VIEWS, Barrier)):
                 tensor_inputs: Sequence[Variable] = node.inputs[:1]
                 own = 0
             elif isinstance(op, Elementwise):
@@ -210,7 +210,7 @@ class Fusion:
                     for v in tensor_inputs
                 )
             )
-            view = isinstance(op, VIEWS) or isinstance(op, Barrier)
+            view = isinstance(op, (VIEWS, Barrier))
             if out in certain:
                 continue
             if not view and (total > INLINE_COST or len(sources) > 1):
@@ -229,8 +229,7 @@ class Fusion:
             return False
         return (
             variable in self.inline
-            or isinstance(node.op, VIEWS)
-            or isinstance(node.op, (Barrier, ShapeOf))
+            or isinstance(node.op, (VIEWS, Barrier, ShapeOf))
             or self._is_size(variable)
         )
 
@@ -242,7 +241,7 @@ class Fusion:
         while (
             variable.owner is not None
             and variable not in self.shapes.sources
-            and (isinstance(variable.owner.op, VIEWS) or isinstance(variable.owner.op, Barrier))
+            and (isinstance(variable.owner.op, (VIEWS, Barrier)))
         ):
             variable = variable.owner.inputs[0]
         return variable
@@ -365,7 +364,7 @@ class Fusion:
         if isinstance(op, (Elementwise, Generate, CheckedIndex, Take)):
             if not self.is_inline(out):
                 self._place_elementwise(node)
-        elif isinstance(op, VIEWS) or isinstance(op, (Barrier, ShapeOf)):
+        elif isinstance(op, (VIEWS, Barrier, ShapeOf)):
             pass
         elif isinstance(op, (Reduce, ArgReduce)):
             if reduces_nothing(node, self.shapes):
@@ -515,7 +514,14 @@ class Fusion:
         free = [axis for axis in allowed if axis not in mapping.values()]
         for local in range(count):
             if local not in mapping:
-                match = next((a for a in free if group.axes[a] is axes[local] or group.axes[a] == axes[local]), None)
+                match = next(
+                    (
+                        a
+                        for a in free
+                        if group.axes[a] is axes[local] or group.axes[a] == axes[local]
+                    ),
+                    None,
+                )
                 if match is None:
                     return None
                 mapping[local] = match
@@ -585,9 +591,7 @@ class Fusion:
         dims_reduced = reduced_dimensions(node)
         local = tuple(self._fresh(source))
         axes = [s for s in self.shapes.of[source] if s != 1]
-        reducing = frozenset(
-            local[d].axis for d in dims_reduced if local[d].axis is not None
-        )
+        reducing = frozenset(local[d].axis for d in dims_reduced if local[d].axis is not None)
         cost = 2
         for group in self._candidates((source,), tuple(axes)):
             if not self._fits(group, (source,), cost):
@@ -598,7 +602,7 @@ class Fusion:
             if mapping is None:
                 continue
             mapped = frozenset(mapping[a] for a in reducing)  # type: ignore[index]
-            if group.reduced is not None and group.reduced != mapped or not mapped:
+            if (group.reduced is not None and group.reduced != mapped) or not mapped:
                 continue
             self._reduce_in(group, node, local, dims_reduced, mapping, mapped, cost)
             return
@@ -629,7 +633,7 @@ class Fusion:
         self._note(group, out, (source,), cost)
 
     def strided(self, variable: Variable) -> Strided | None:
-        """`variable` as a strided view of a stored one; None if it has to be computed or gathered."""
+        """`variable` as a strided view of a stored one; None if it is computed or gathered."""
         at: Coordinates = tuple(Coordinate(axis) for axis in range(variable.type.ndim))
         current = variable
         while current not in self.stored:
@@ -802,8 +806,10 @@ def blas_layout(view: Strided | None) -> bool:
         return False
     row, column = view.strides[-2:]
     unit = column == 1 or row == 1
+
     def readable(s: Size) -> bool:
         return not isinstance(s, int) or s > 0
+
     return unit and readable(row) and readable(column)
 
 

@@ -19,9 +19,9 @@ Grammar::
     argument  = name of a statement | Literal(value, dtype)
     Index     = sum of loop counter * stride + sum of value * stride, in elements
 
-Strides and sizes are integers known when compiled (0 and 1, mostly), or slots "s0", "s1", ...: words
-of the argument block. So a kernel serves every size; only rank, contiguity and broadcasting shape
-its code. Names are numbered by position, so equal kernels are equal texts.
+Strides and sizes are integers known when compiled (0 and 1, mostly), or slots "s0", "s1", ...:
+words of the argument block. So a kernel serves every size; only rank, contiguity and broadcasting
+shape its code. Names are numbered by position, so equal kernels are equal texts.
 """
 
 from collections.abc import Iterator
@@ -196,7 +196,9 @@ class Kernel:
 
     def __str__(self) -> str:
         lines = [f"kernel {self.form}, {self.kept} kept and {self.reduced} reduced loops"]
-        lines += [f"  p{k}: {o}{' written' if o.written else ''}" for k, o in enumerate(self.operands)]
+        lines += [
+            f"  p{k}: {o}{' written' if o.written else ''}" for k, o in enumerate(self.operands)
+        ]
         kept = " ".join(f"i{k}<s{k}" for k in range(self.kept))
         inner = " ".join(f"i{k}<s{k}" for k in range(self.kept, self.loops))
         lines.append(f"  for {kept or 'once'}:")

@@ -9,6 +9,7 @@ from symnet.graph import dims
 from symnet.graph.dims import Size
 from symnet.graph.origin import Origin
 from symnet.graph.variables import Variable
+from symnet.ops.elementwise import DEAR
 from symnet.schedule.access import Coordinate, Coordinates, contiguous_strides, counting
 from symnet.schedule.fusion import LoopStep
 from symnet.schedule.kernel import (
@@ -31,7 +32,6 @@ from symnet.schedule.kernel import (
 from symnet.schedule.shapes import Shapes
 from symnet.schedule.values import Value, Values
 
-DEAR = 20  # a value that costs this much is kept in a scratch row rather than computed twice
 BLOCK = 8192  # elements of one partial result of a reduction over everything
 
 Place = tuple[Any, Size]  # storage, offset in elements
@@ -282,7 +282,7 @@ class Lowering:
         return Literal(a[1], a[2])
 
     def _statement(self, value: Value, name: str, names: dict[Value, str]) -> Statement:
-        self.cost += 20 if value.function in _DEAR_FUNCTIONS else 1
+        self.cost += 20 if value.function in DEAR else 1
         if value.kind == "let":
             args = tuple(self._argument(a, names) for a in value.args)
             return Let(name, value.function, args, value.dtype)
@@ -323,7 +323,7 @@ class Lowering:
         if self.form == "rows":
             for value in self.order:
                 stages = [d for d in range(count) if value in needed[d]]
-                if len(stages) > 1 and value.kind == "let" and value.function in _DEAR_FUNCTIONS:
+                if len(stages) > 1 and value.kind == "let" and value.function in DEAR:
                     stash[value] = -1
 
         names: dict[Value, str] = {}
@@ -348,7 +348,7 @@ class Lowering:
         for depth in range(count):
             row: list[Statement] = []
             loop: list[Statement] = []
-            inner = self._closure(loop_roots[depth], stop=set(s for s, o in stash.items() if o >= 0))
+            inner = self._closure(loop_roots[depth], stop={s for s, o in stash.items() if o >= 0})
             rows_needed = [v for v in inner if not v.full]
             rows_needed += [v for v in loop_roots[depth] if not v.full]
             define_row(rows_needed + row_roots[depth], row)
@@ -369,7 +369,9 @@ class Lowering:
                     name = fresh()
                     where = self._argument(v.args[1], local) if len(v.args) > 1 else None
                     accumulators.append(
-                        Accumulator(name, v.function, self._argument(v.args[0], local), v.dtype, where)
+                        Accumulator(
+                            name, v.function, self._argument(v.args[0], local), v.dtype, where
+                        )
                     )
                     names[v] = name
             for write, value, strides, gathers, offset in writes:
@@ -381,13 +383,18 @@ class Lowering:
                 self.written.add(operand)
                 table = local if full else names
                 store = Store(
-                    operand, self._index(strides, gathers, table), self._argument(value, table), write.add
+                    operand,
+                    self._index(strides, gathers, table),
+                    self._argument(value, table),
+                    write.add,
                 )
                 (loop if full else row).append(store)
             built.append(Stage(tuple(row), tuple(loop), tuple(accumulators)))
         return built
 
-    def _closure(self, roots: list[Value], stop: set[Value] | frozenset = frozenset()) -> set[Value]:
+    def _closure(
+        self, roots: list[Value], stop: set[Value] | frozenset = frozenset()
+    ) -> set[Value]:
         """Full values behind roots, and the row values they touch first."""
         found: set[Value] = set()
         stack = list(roots)
@@ -454,9 +461,7 @@ class Lowering:
             self.outer,
             self.first_partial,
         )
-        return Call(
-            kernel, self.operands, self.slots, self.scalars, self.checks, self.step.origin
-        )
+        return Call(kernel, self.operands, self.slots, self.scalars, self.checks, self.step.origin)
 
     def _blocks(self, writes: list) -> list[Call]:
         """Partial results per block, then a kernel that combines them and does the rest."""
@@ -509,9 +514,7 @@ class Lowering:
             length = dims.apply("max", 1, dims.apply("floordiv", BLOCK, dims.apply("max", rest, 1)))
         else:
             length = BLOCK
-        count = dims.apply(
-            "floordiv", dims.add(self.slots[0], dims.sub(length, 1)), length
-        )
+        count = dims.apply("floordiv", dims.add(self.slots[0], dims.sub(length, 1)), length)
         first = self._call([Stage(tuple(row), tuple(loop), tuple(accumulators))])
         first.blocks = (length, count)
         first.partials = [(dtype, count) for dtype, _ in partials]
@@ -560,20 +563,11 @@ class Lowering:
                 row.append(self._statement(v, names[v], names))
                 counter += 1
         self.loops = [[-1]]
-        for write, value, strides, gathers, offset in row_writes:
+        for write, value, _strides, _gathers, offset in row_writes:
             operand = self._operand(write.target, offset)
             self.written.add(operand)
-            row.append(
-                Store(operand, Index((0,), ()), self._argument(value, names), write.add)
-            )
+            row.append(Store(operand, Index((0,), ()), self._argument(value, names), write.add))
         return self._call([Stage((), tuple(loop), tuple(accumulators)), Stage(tuple(row))])
-
-
-_DEAR_FUNCTIONS = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh "
-    "arcsinh arccosh arctanh sigmoid softplus erf erfc power floor_mod floor_div "
-    "philox_word0 philox_word1 philox_word2 philox_word3".split()
-)
 
 
 def partial_dtype(value: Value) -> str:
@@ -587,4 +581,3 @@ def partial_dtype(value: Value) -> str:
 
 def _same(a: Size, b: Size) -> bool:
     return a is b or (isinstance(a, int) and isinstance(b, int) and a == b)
-

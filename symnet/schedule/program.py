@@ -148,11 +148,13 @@ class Program:
 
         lines = ["objects"]
         lines += [
-            f"  object {k}: {o.role} {o.position} {o.dtype}{o.shape}" for k, o in enumerate(self.objects)
+            f"  object {k}: {o.role} {o.position} {o.dtype}{o.shape}"
+            for k, o in enumerate(self.objects)
         ]
         lines.append("sizes")
         lines += [
-            f"  r{k} = {op}({', '.join(map(ref, args))})" for k, (op, *args) in enumerate(self.registers)
+            f"  r{k} = {op}({', '.join(map(ref, args))})"
+            for k, (op, *args) in enumerate(self.registers)
         ]
         lines += [f"  check {ref(c.condition)}: {c.message}" for c in self.checks]
         lines.append("buffers")
@@ -168,15 +170,17 @@ class Program:
                 writes = [place(p) for p, o in zip(step.operands, operands) if o.written]
                 what = f"kernel {step.kernel} {self.kernels[step.kernel].form}"
                 slots = ", ".join(map(ref, step.slots))
-                lines.append(f"  {number}: {what}({', '.join(reads)}; {slots}) -> {', '.join(writes)}")
+                lines.append(
+                    f"  {number}: {what}({', '.join(reads)}; {slots}) -> {', '.join(writes)}"
+                )
             elif isinstance(step, MatmulStep):
                 beta = "" if step.beta == 0 else f" + {step.beta:g} * itself"
                 alpha = "" if step.alpha_const == 1 else f"{step.alpha_const:g} * "
                 alpha += "" if step.alpha is None else f"{place(step.alpha)} * "
                 shape = f"{ref(step.m)}x{ref(step.k)} @ {ref(step.k)}x{ref(step.n)}"
                 lines.append(
-                    f"  {number}: gemm {alpha}{place(step.a.place)} @ {place(step.b.place)} ({shape})"
-                    f"{beta} -> {place(step.out.place)}"
+                    f"  {number}: gemm {alpha}{place(step.a.place)} @ {place(step.b.place)} "
+                    f"({shape}){beta} -> {place(step.out.place)}"
                 )
             else:
                 lines.append(f"  {number}: permutation of {ref(step.n)} -> {place(step.out)}")
@@ -218,7 +222,9 @@ def check_program(program: Program) -> None:
         ("object", k) for k, o in enumerate(program.objects) if o.role != "output"
     }
     shared = {("object", k) for k, o in enumerate(program.objects) if o.role == "shared"}
-    fixed = {("object", k) for k, o in enumerate(program.objects) if o.role in ("input", "constant")}
+    fixed = {
+        ("object", k) for k, o in enumerate(program.objects) if o.role in ("input", "constant")
+    }
     destroyed = False
     for number, step in enumerate(program.steps):
         reads, writes = accesses(step, program.kernels)

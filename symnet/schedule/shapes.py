@@ -118,7 +118,7 @@ class Shapes:
     def _check(self, condition: Size, why: str, index: bool, shown: tuple[Size, Size]) -> None:
         node = self._node
         assert node is not None
-        if condition == 1 and isinstance(condition, int) or condition in self._stated:
+        if (condition == 1 and isinstance(condition, int)) or condition in self._stated:
             return
         self._stated.add(condition)
         described = ", ".join(f"{v}: {v.type}" for v in node.inputs)

@@ -1,6 +1,7 @@
 """From the expressions of a group to the values of its kernel: what is loaded, computed, reduced.
 
-`Values.read(variable, coordinates)` gives the value of a variable at a place of the iteration space.
+`Values.read(variable, coordinates)` gives the value of a variable at a place of the iteration
+space.
 Views become coordinates; stored variables become loads; everything else is computed in place from
 its inputs, at the coordinates they are needed at. The walk is iterative.
 """
@@ -44,11 +45,21 @@ class Value:
     """
 
     __slots__ = (
-        "args", "cost", "coordinates", "depth", "detail", "dtype", "full", "function", "kind",
+        "args",
+        "coordinates",
+        "cost",
+        "depth",
+        "detail",
+        "dtype",
+        "full",
+        "function",
+        "kind",
         "origin",
     )  # fmt: skip
 
-    def __init__(self, kind: str, dtype: str, function: str = "", args: tuple = (), detail: Any = None):
+    def __init__(
+        self, kind: str, dtype: str, function: str = "", args: tuple = (), detail: Any = None
+    ):
         self.kind = kind
         self.dtype = dtype
         self.function = function

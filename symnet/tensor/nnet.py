@@ -15,8 +15,8 @@ from symnet.ops import arithmetic
 from symnet.ops.arithmetic import add, clip, mul, neg, strong_mul, sub, true_div
 from symnet.ops.conversion import as_variable, as_variables, is_weak
 from symnet.ops.exponential import expm1, log, sigmoid, softplus
-from symnet.ops.generate import arange
 from symnet.ops.gather import CheckedIndex, Take
+from symnet.ops.generate import arange
 from symnet.ops.indexing import index
 from symnet.ops.logic import gt, where
 from symnet.ops.movement import reshape

@@ -78,9 +78,7 @@ class Frame:
         args[linked.size_words] = values[linked.size_registers]
         addresses = self._plan_arena(number, threads)
         if len(linked.pointer_words):
-            args[linked.pointer_words] = (
-                addresses[linked.pointer_buffers] + linked.pointer_offsets
-            )
+            args[linked.pointer_words] = addresses[linked.pointer_buffers] + linked.pointer_offsets
         words = self.words = np.zeros(layout.FRAME_WORDS, np.int64)
         base = args.ctypes.data
         args[linked.error_words] = words.ctypes.data + layout.ERROR * layout.WORD

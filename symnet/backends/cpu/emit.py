@@ -331,7 +331,11 @@ class Emitter:
                 better = f"({better} or ({nan}({value}) and not {nan}({name}_best)))"
                 better = f"(not {nan}({name}_best) and {better})"
             if dtype == "bool":
-                better = f"({value} and not {name}_best)" if a.function == "argmax" else f"(not {value} and {name}_best)"
+                better = (
+                    f"({value} and not {name}_best)"
+                    if a.function == "argmax"
+                    else f"(not {value} and {name}_best)"
+                )
             self.put(f"if {better} or not {name}_seen:")
             self.depth += 1
             self.put(f"{name}_seen = True")

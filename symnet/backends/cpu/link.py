@@ -18,9 +18,7 @@ import numpy as np
 
 from symnet.backends.cpu import emit, tape_layout
 from symnet.backends.cpu.tape import ShapeProgram
-from symnet.kernels import gemm
-from symnet.kernels import permutation
-from symnet.schedule.kernel import Kernel
+from symnet.kernels import gemm, permutation
 from symnet.schedule.program import (
     KernelStep,
     MatmulStep,
@@ -291,8 +289,8 @@ class Linker:
 
     def _matmul(self, step: MatmulStep) -> None:
         first = len(self.words)
-        ta, lda, a_row = _layout(step.a)
-        tb, ldb, b_row = _layout(step.b)
+        ta, lda = _layout(step.a)
+        tb, ldb = _layout(step.b)
         fill: dict[int, Any] = {
             gemm.M: step.m, gemm.N: step.n, gemm.K: step.k, gemm.LDA: lda, gemm.LDB: ldb,
             gemm.LDC: step.out.row, gemm.TA: ta, gemm.TB: tb, gemm.BATCH: step.batch,
@@ -336,11 +334,9 @@ class Linker:
         assert len(self.words) - first == permutation.WORDS
 
 
-def _layout(matrix: Matrix) -> tuple[int, Ref, Ref]:
-    """(transposed, leading dimension, unit stride) for BLAS."""
-    if matrix.column == 1:
-        return 0, matrix.row, 1
-    return 1, matrix.column, 1
+def _layout(matrix: Matrix) -> tuple[int, Ref]:
+    """(transposed, leading dimension) for BLAS."""
+    return (0, matrix.row) if matrix.column == 1 else (1, matrix.column)
 
 
 def scalar_bits(dtype: str, value: Any) -> int:
@@ -355,6 +351,3 @@ def scalar_bits(dtype: str, value: Any) -> int:
 
 def link(program: Program) -> Linked:
     return Linker(program).run()
-
-
-_ = Kernel
