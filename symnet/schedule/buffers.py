@@ -321,8 +321,13 @@ class Planner:
                 before[w].update(r for r in readers.get(s, ()) if r != w)
             before[w].update(f for f in failing if f not in final)
         for variable, shared_variable in list(self.wanted.items()):
-            own = writers[variable]
-            if any(not self._overwrites(steps[w], variable, shared_variable) for w in own):
+            own = sorted(writers[variable])
+            first = steps[own[0]]
+            identity = isinstance(first, LoopStep) and first.copy_of is shared_variable
+            late = () if identity else own[1:]  # these would read what the first has destroyed
+            if any(shared_variable in self.reads[w] for w in late) or any(
+                not self._overwrites(steps[w], variable, shared_variable) for w in own
+            ):
                 self._give_up(variable, steps, before, readers, failing)
         while True:
             extra: dict[int, set[int]] = {}

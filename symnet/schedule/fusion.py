@@ -149,8 +149,10 @@ class Fusion:
     def run(self, most_signatures: int | None = None) -> bool:
         """Place every node; False as soon as there are more than so many different groups."""
         self._decide_inline()
+        live = self._live()
         for number, node in enumerate(self.nodes):
-            self._place(node)
+            if node in live:
+                self._place(node)
             if most_signatures is not None and number % 512 == 511:
                 if self.signatures() > most_signatures:
                     return False
@@ -161,6 +163,16 @@ class Fusion:
     def signatures(self) -> int:
         """The number of different groups so far."""
         return len({s.signature for s in self.steps if isinstance(s, LoopStep)})
+
+    def _live(self) -> set[Apply]:
+        """Nodes whose values are needed, not only their shapes."""
+        wanted = set(self.outputs)
+        live: set[Apply] = set()
+        for node in reversed(self.nodes):
+            if any(out in wanted for out in node.outputs):
+                live.add(node)
+                wanted.update(self._tensor_inputs(node))
+        return live
 
     # ---- what is certainly in memory, and what is too cheap to store
 
