@@ -62,6 +62,8 @@ class PlainLowering:
         node = target.owner
         if node is None or target not in step.members or not isinstance(node.op, Elementwise):
             return None
+        if target.type.ndim == 0 and shapes.value_or_none(target) is not None:
+            return None  # the shape program computes it
         sizes = shapes.of[target]
         pattern: list = [node.op, target.type.dtype, bool(step.axes)]
         for v in node.inputs:
