@@ -51,7 +51,15 @@ LEVELS = {"full": ("simplify", "specialise", "blas"), "none": ("expand",)}
 # A phase that only has something to do where one of these ops is, is left out elsewhere.
 _OCCASIONS: dict[str, set[Any]] = {
     "specialise": {
-        power, Put, IncSubtensor, CheckedIndex, Dot, BatchedDot, Softmax, LogSoftmax, LogSumExp,
+        power,
+        Put,
+        IncSubtensor,
+        CheckedIndex,
+        Dot,
+        BatchedDot,
+        Softmax,
+        LogSoftmax,
+        LogSumExp,
     },
     "blas": {Dot},
     "expand": {Barrier, Dot, BatchedDot, Softmax, LogSoftmax, LogSumExp},

@@ -133,6 +133,33 @@ def test_pattern_rule_is_right_where_the_original_was(name, dtype):
         check(rule, pattern, rows, columns, old, new)
 
 
+SHAPES = {(): (), (1, None): (1, 3), (None, None): (2, 3), (2, 3): (2, 3)}
+
+
+@pytest.mark.parametrize("name", PATTERN_RULES)
+def test_pattern_rule_keeps_the_shape_of_whatever_broadcasts(name):
+    rule = PATTERN_RULES[name]
+    kinds = wildcards_of(rule)
+    rng = np.random.default_rng(0)
+    fired = 0
+    for shapes in itertools.product(SHAPES, repeat=len(kinds)):
+        arguments = {n: TensorType(kinds[n], shape)(n) for n, shape in zip(kinds, shapes)}
+        values = {
+            v: np.asarray(rng.integers(0, 2, SHAPES[v.type.shape]), v.type.dtype)
+            if v.type.dtype == "bool"
+            else np.asarray(rng.uniform(0.1, 0.9, SHAPES[v.type.shape]))
+            for v in arguments.values()
+        }
+        before = over_vectors(rule.apply.patterns[0], arguments)
+        with strict():
+            (after,), log = rewrite([before], [rule])
+        fired += bool(log)
+        old, new = evaluate([before, after], values)
+        assert old.shape == new.shape and before.type.accepts(after.type)
+        np.testing.assert_allclose(new, old, rtol=1e-9, atol=1e-12)
+    assert fired or rule.apply.condition
+
+
 def check(rule, pattern, rows, columns, old, new):
     eps = float(np.finfo(old.dtype).eps) if old.dtype.kind == "f" else 0
     tiny = float(np.finfo(old.dtype).smallest_subnormal) if eps else 0

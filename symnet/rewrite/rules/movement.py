@@ -10,7 +10,7 @@ rather than of what was computed from them, so that the computation can be dropp
 from symnet.graph import Apply, Variable
 from symnet.graph import dims as sizes_
 from symnet.graph.variables import make_constant
-from symnet.ops.arithmetic import neg
+from symnet.ops.arithmetic import neg, strong_mul
 from symnet.ops.barrier import Barrier, disconnected_grad
 from symnet.ops.casting import cast
 from symnet.ops.elementwise import Elementwise
@@ -294,6 +294,34 @@ def sum_of_negative(node: Apply, walk: Walk) -> Variable | None:
     return neg(node.op(*inner.inputs))
 
 
+@rewrites(
+    Reduce,
+    examples=lambda: [
+        sum_(broadcast_to(v.sum(), (n, 4)), 0),
+        sum_(broadcast_to(row, (5, 3))),
+        sum_(broadcast_to(cast(row, "bool"), (5, 3)), 0),
+    ],
+)
+def sum_of_broadcast(node: Apply, walk: Walk) -> Variable | None:
+    """sum(broadcast_to(x, n), axis) -> n * x, and 0 for n = 0 whatever x is"""
+    repeated = walk.made_by(node.inputs[0], BroadcastTo)
+    if repeated is None or node.op.function != "sum":
+        return None
+    given, *sizes = repeated.inputs
+    axes = [k for k in node.op.axes if given.type.shape[k] == 1]
+    if not axes:
+        return None
+    dtype = node.outputs[0].type.dtype
+    result = cast(dimshuffle(given, [k for k in range(len(sizes)) if k not in axes]), dtype)
+    for axis in axes:
+        result = strong_mul(result, cast(sizes[axis], dtype))
+    left = [size for k, size in enumerate(sizes) if k not in axes]
+    if left:
+        result = BroadcastTo(len(left))(result, *left)
+    rest = tuple(k - sum(a < k for a in axes) for k in node.op.axes if k not in axes)
+    return Reduce("sum", rest, node.op.acc_dtype)(result) if rest else result
+
+
 MOVEMENT_RULES = [
     barrier,
     dimshuffle_of_dimshuffle,
@@ -311,4 +339,5 @@ MOVEMENT_RULES = [
     reduction_of_ones,
     reduction_of_reduction,
     sum_of_negative,
+    sum_of_broadcast,
 ]
