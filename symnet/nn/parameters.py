@@ -31,7 +31,7 @@ def save_parameters(
     from safetensors.numpy import save  # noqa: PLC0415  only where files are written
 
     values = {name: p.get_value(borrow=True) for name, p in _by_name(parameters).items()}
-    _write(Path(path), save(values, dict(metadata) if metadata else None))
+    write_whole(Path(path), save(values, dict(metadata) if metadata else None))
 
 
 def read_parameters(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -90,7 +90,8 @@ def _by_name(parameters: Parameters) -> dict[str, SharedVariable]:
     return named
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it. Errors: OSError."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

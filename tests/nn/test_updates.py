@@ -196,9 +196,9 @@ def test_what_is_no_parameter():
     p = parameter()
     with pytest.raises(UpdateError, match="one variable"):
         nn.sgd(p.sum(), p, 0.1)
-    with pytest.raises(UpdateError, match="x .*vector.*not a parameter|x .*not a parameter"):
+    with pytest.raises(UpdateError, match=r"x .*not a parameter"):
         nn.sgd(p.sum(), [T.vector("x")], 0.1)
-    with pytest.raises(UpdateError, match="int64"):
+    with pytest.raises(UpdateError, match=r"int64.*not a parameter"):
         nn.sgd(p.sum(), [symnet.shared(np.ones(2, "int64"), "n")], 0.1)
     with pytest.raises(UpdateError, match="twice"):
         nn.adam(p.sum(), [p, p])
