@@ -106,7 +106,9 @@ def _evaluate(variable: Variable, inputs: Mapping[Any, Any]) -> np.ndarray:
     for key, value in inputs.items():
         if isinstance(key, str):
             if key not in by_name:
-                raise FunctionError(f"eval: no input is called {key!r}; there are {sorted(by_name)}")
+                raise FunctionError(
+                    f"eval: no input is called {key!r}; there are {sorted(by_name)}"
+                )
             key = by_name[key]
         values[key] = value
     missing = [v for v in graph_inputs([variable]) if v not in values]

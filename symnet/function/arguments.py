@@ -1,5 +1,6 @@
 """What a user passes to `function`: inputs, outputs, updates, givens; checked and in one form."""
 
+import copy
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,14 +10,13 @@ from symnet.config import config
 from symnet.errors import (
     DuplicateInputError,
     MissingInputError,
-    ShapeError,
     SymnetError,
     TypeMismatchError,
     UnusedInputError,
     UpdateError,
 )
-from symnet.graph.origin import UNKNOWN
-from symnet.graph.traversal import ancestors, leaves
+from symnet.graph.describe import describe, listed
+from symnet.graph.traversal import ancestors, leaves, toposort
 from symnet.graph.types import FLOATS
 from symnet.graph.variables import Constant, SharedVariable, Variable
 from symnet.ops.casting import cast
@@ -95,11 +95,24 @@ class Signature:
         self._no_duplicates()
         self.outputs, self.form = _outputs(outputs)
         table = _pairs(givens, "givens")
-        self.updates = _updates(updates, _substituted_later(table))
+        self.updates = _updates(updates)
         self._exchange(table)
         self._default_updates(no_default_updates)
         self._exchange(table, only_defaults=True)
         self._check_inputs(on_unused_input or "raise")
+
+    @classmethod
+    def plain(
+        cls,
+        inputs: list[In],
+        outputs: list[Variable],
+        form: Any,
+        updates: list[tuple[SharedVariable, Variable]],
+    ) -> "Signature":
+        """A signature of parts that were checked before."""
+        made = cls.__new__(cls)
+        made.inputs, made.outputs, made.form, made.updates = inputs, outputs, form, updates
+        return made
 
     @property
     def variables(self) -> list[Variable]:
@@ -110,7 +123,8 @@ class Signature:
         for position, given in enumerate(self.inputs):
             if given.variable in seen:
                 raise DuplicateInputError(
-                    f"{given.variable} is input {seen[given.variable]} and input {position}"
+                    f"the same variable is input {seen[given.variable]} and input {position}"
+                    f"{listed([given.variable])}"
                 )
             seen[given.variable] = position
 
@@ -122,12 +136,14 @@ class Signature:
             if not isinstance(old, Variable):
                 raise TypeMismatchError(f"givens: {old!r:.60} is not a symbolic variable")
             if old in exchange:
-                raise DuplicateInputError(f"givens name {old} twice")
+                raise DuplicateInputError(f"givens name {old} twice{listed([old])}")
             exchange[old] = fit(new, old, f"givens: the value for {old}", TypeMismatchError)
         own = set(self.variables)
         for old in exchange:
             if old in own:
-                raise DuplicateInputError(f"{old} is an input and is given a value in givens")
+                raise DuplicateInputError(
+                    f"{old} is an input and is given a value in givens{listed([old])}"
+                )
         start = self._defaults_from if only_defaults else 0
         values = [v for _, v in self.updates[start:]]
         outputs = [] if only_defaults else self.outputs
@@ -172,10 +188,9 @@ class Signature:
         own = set(self.variables)
         for leaf in leaves(roots, stop=own):
             if leaf not in own and not isinstance(leaf, (Constant, SharedVariable)):
-                where = "" if leaf.origin is UNKNOWN else f", made at {leaf.origin}"
                 raise MissingInputError(
-                    f"the outputs or updates need {leaf} ({leaf.type}){where}; it is neither an "
-                    "input nor given in givens"
+                    f"the outputs or updates need {leaf}, which is neither an input nor given in "
+                    f"givens{listed([leaf])}{_reader(leaf, roots, own)}"
                 )
         if on_unused == "ignore":
             return
@@ -183,29 +198,30 @@ class Signature:
         for given in self.inputs:
             if given.variable not in used:
                 text = (
-                    f"input {given.variable} ({given.variable.type}) is not needed for the outputs "
-                    "or updates; leave it out or pass on_unused_input='ignore'"
+                    f"input {given.variable} is not needed for the outputs or updates; leave it "
+                    f"out or pass on_unused_input='ignore'{listed([given.variable])}"
                 )
                 if on_unused == "raise":
                     raise UnusedInputError(text)
                 warnings.warn(text, stacklevel=4)
 
 
-def _substituted_later(table: list[tuple[Any, Any]]) -> bool:
-    return bool(table)
+def _reader(leaf: Variable, roots: Sequence[Variable], stop: set[Variable]) -> str:
+    """The end of a message about a missing input: the first expression that reads it."""
+    for node in toposort(roots, stop):
+        if leaf in node.inputs:
+            return f"\n  read by {describe(node.outputs[0])}"
+    return ""
 
 
 def _input(given: Any, allow_downcast: bool | None) -> In:
-    if isinstance(given, In):
-        found = given
-    else:
-        found = In(given)
+    found = copy.copy(given) if isinstance(given, In) else In(given)
     if not isinstance(found.variable, Variable):
         raise TypeMismatchError(f"input {given!r:.60} is not a symbolic variable")
     if isinstance(found.variable, SharedVariable):
         raise TypeMismatchError(
             f"shared variable {found.variable} cannot be an input; use set_value, or exchange it "
-            "for an input with givens"
+            f"for an input with givens{listed([found.variable])}"
         )
     if isinstance(found.variable, Constant):
         raise TypeMismatchError(f"constant {found.variable} cannot be an input")
@@ -237,17 +253,18 @@ def _pairs(given: Pairs, what: str) -> list[tuple[Any, Any]]:
     return [tuple(item) for item in items]  # type: ignore[misc]
 
 
-def _updates(updates: Pairs, _: bool) -> list[tuple[SharedVariable, Variable]]:
+def _updates(updates: Pairs) -> list[tuple[SharedVariable, Variable]]:
     found: list[tuple[SharedVariable, Variable]] = []
     seen: set[Variable] = set()
     for target, value in _pairs(updates, "updates"):
         if not isinstance(target, SharedVariable):
+            end = listed([target]) if isinstance(target, Variable) else ""
             raise UpdateError(
                 f"{target!s:.60} cannot be updated: it is not a shared variable "
-                f"({type(target).__name__})"
+                f"({type(target).__name__}){end}"
             )
         if target in seen:
-            raise UpdateError(f"shared variable {target} is updated twice")
+            raise UpdateError(f"shared variable {target} is updated twice{listed([target])}")
         seen.add(target)
         found.append((target, fit(value, target, f"the update of {target}", UpdateError)))
     return found
@@ -269,22 +286,14 @@ def fit(value: Any, target: Variable, what: str, error: type[SymnetError]) -> Va
         if lossless or not hasattr(value, "dtype"):
             variable = cast(variable, wanted.dtype)
             given = variable.type
+    sizes = zip(given.shape, wanted.shape)
     if given.dtype != wanted.dtype or given.ndim != wanted.ndim:
         advice = ""
         if given.ndim == wanted.ndim:
             advice = f"; convert it with .astype({wanted.dtype!r})"
             if given.dtype == "float64" and config.floatX == "float32":
                 advice += " (some operand of it is float64)"
-        raise error(f"{what} is {given}, {target} is {wanted}{advice}{_line(variable)}")
-    if any(a is not None and b is not None and a != b for a, b in zip(given.shape, wanted.shape)):
-        raise (error if error is not UpdateError else UpdateError)(
-            f"{what} has shape {given}, {target} has {wanted}{_line(variable)}"
-        )
+        raise error(f"{what} is {given}, {target} is {wanted}{advice}{listed([variable, target])}")
+    if any(a is not None and b is not None and a != b for a, b in sizes):
+        raise error(f"{what} is {given}, {target} is {wanted}{listed([variable, target])}")
     return variable
-
-
-def _line(variable: Variable) -> str:
-    return "" if variable.origin is UNKNOWN else f"\n  built at {variable.origin}"
-
-
-_ = ShapeError

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,49 +49,63 @@ def _build(signature: Signature, mode: Mode, profile: bool) -> Runner | Segmente
         stored = _load(key)
         if stored is not None:
             return stored.runner(graph, profile)
-    roots = signature.outputs + [v for _, v in signature.updates]
+
+    def store(linked: Linked, planner: Planner) -> None:
+        if key is not None:
+            _store(key, graph, linked, planner)
+
+    return compile_graph(
+        signature.variables, signature.outputs, signature.updates, mode, profile, store
+    )
+
+
+def compile_graph(
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    updates: Sequence[tuple[SharedVariable, Variable]],
+    mode: Mode,
+    profile: bool = False,
+    store: Callable[[Linked, Planner], None] | None = None,
+) -> Runner | SegmentedRunner:
+    """Rewrite, schedule and link. `store` is given a program of one segment before it runs."""
+    roots = [*outputs, *(v for _, v in updates)]
     rewritten, _ = optimise(roots, level=mode.rewrite)
-    count = len(signature.outputs)
-    outputs = rewritten[:count]
-    updates = list(zip([s for s, _ in signature.updates], rewritten[count:]))
+    results = rewritten[: len(outputs)]
+    written = list(zip([s for s, _ in updates], rewritten[len(outputs) :]))
     try:
-        program, planner = plan(
-            signature.variables, outputs, updates, reuse=mode.reuse, fuse=mode.fuse
-        )
+        program, planner = plan(inputs, results, written, reuse=mode.reuse, fuse=mode.fuse)
     except (NotNative, NotASize):
-        return _segmented(signature, outputs, updates, mode, profile)
+        return _segmented(inputs, results, written, mode, profile)
     linked = link(program)
-    if key is not None:
-        _store(key, graph, linked, planner)
-    return _runner(linked, planner, signature.variables, profile)
+    if store is not None:
+        store(linked, planner)
+    return _runner(linked, planner, inputs, profile)
 
 
 def _segmented(
-    signature: Signature,
-    outputs: list[Variable],
-    updates: list[tuple[SharedVariable, Variable]],
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    updates: Sequence[tuple[SharedVariable, Variable]],
     mode: Mode,
     profile: bool,
 ) -> SegmentedRunner:
     """Native segments with host nodes between them."""
-    segments = split(signature.variables, outputs, updates)
+    segments = split(inputs, outputs, updates)
     runners = []
     for segment in segments:
         last = segment is segments[-1]
         if not segment.outputs and not last:
             runners.append(None)
             continue
-        own = updates if last else []
+        own = updates if last else ()
         program, planner = plan(
             segment.inputs, segment.outputs, own, reuse=mode.reuse, fuse=mode.fuse
         )
         runners.append(_runner(link(program), planner, segment.inputs, profile))
-    return SegmentedRunner(segments, runners, signature.variables, run_node)
+    return SegmentedRunner(segments, runners, inputs, run_node, profile)
 
 
-def _runner(
-    linked: Linked, planner: Planner, inputs: Sequence[Variable], profile: bool
-) -> Runner:
+def _runner(linked: Linked, planner: Planner, inputs: Sequence[Variable], profile: bool) -> Runner:
     constants = [c.data for c in planner.constants]
     return Runner(linked, inputs, planner.shared, constants, list(planner.origins), profile)
 

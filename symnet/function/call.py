@@ -1,12 +1,7 @@
-"""A compiled function: what a user calls.
+"""A compiled function: what a user calls."""
 
-The call of a function with fitting arguments is a generated Python function of straight code: take
-a frame, enter the addresses, one native call. Everything else (conversion, other sizes, errors)
-goes through `Function._general`.
-"""
-
-import warnings
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,13 +15,19 @@ from symnet.errors import (
     MissingInputError,
     ShapeError,
     TypeMismatchError,
+    UpdateError,
 )
 from symnet.function.arguments import In, Signature
 from symnet.function.build import build
-from symnet.function.debugging import compare_everything
+from symnet.function.debugging import Comparison
 from symnet.function.modes import Mode
+from symnet.function.pickling import FlatGraph, flatten, restore
 from symnet.function.profiling import Profile
-from symnet.graph.variables import SharedVariable
+from symnet.function.straight import straight_call
+from symnet.graph.clone import clone_replace
+from symnet.graph.describe import describe, listed
+from symnet.graph.traversal import shared_inputs
+from symnet.graph.variables import SharedVariable, Variable
 
 
 class Function:
@@ -34,7 +35,16 @@ class Function:
 
     Outputs are fresh NumPy arrays, in the form in which they were given to `symnet.function`
     (one, a list, a dict). A call is atomic: after an error every shared variable holds what it
-    held before.
+    held before. Functions may be called from several threads, and pickled: the graph is stored,
+    with the values of its shared variables, and compiled again (or loaded) when unpickled.
+
+    name     for messages
+    mode     see `Mode`
+    inputs   an `In` for each argument
+    profile  with profile=True the measured times, see `Profile`; else None
+
+    Errors of a call: MissingInputError, DuplicateInputError, FunctionError (too many, unknown
+    name), TypeMismatchError, ShapeError, IndexOutOfBoundsError, AssertionFailedError.
     """
 
     def __init__(self, signature: Signature, mode: Mode, name: str | None, profile: bool):
@@ -42,162 +52,124 @@ class Function:
         self.mode = mode
         self.name = name
         self.inputs: list[In] = signature.inputs
-        self._labels = [
-            i.name if i.name else f"input {k}" for k, i in enumerate(signature.inputs)
-        ]
+        self._defaults = [self._default(k) for k in range(len(self.inputs))]
         self.profile: Profile | None = None
         self._runner: Runner | SegmentedRunner | None = None
+        self._comparison: Comparison | None = None
         if mode.backend == "compiled":
             self._runner = build(signature, mode, profile)
-            if profile and isinstance(self._runner, Runner):
+            if profile:
                 self.profile = Profile(self._runner, name)
-        self._fast = self._make_fast()
+        self._call = self._straight() or (lambda *args: self._general(args))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        fast = self._fast
-        if fast is not None and not kwargs:
-            return fast(*args)
-        return self._general(args, kwargs)
+        if kwargs:
+            args = self._by_name(args, kwargs)
+        return self._call(*args)
 
-    # ---- the common call
-
-    def _make_fast(self) -> Callable[..., Any] | None:
-        """Straight code for calls by position; falls back on `_general` when anything is unusual."""
-        runner = self._runner
-        if not isinstance(runner, Runner) or runner.program.rebinds or runner.overwritten_inputs:
+    def _straight(self) -> Callable[..., Any] | None:
+        if not isinstance(self._runner, Runner):
             return None
-        names = [f"a{k}" for k in range(len(self.inputs))]
-        defaults = [i.value is not None for i in self.inputs]
-        if any(defaults):
+        if any(isinstance(i.value, SharedVariable) for i in self.inputs):
             return None
-        given_all = f"({''.join(n + ', ' for n in names)})"
-        parameters = ", ".join([*(f"{n}=missing" for n in names), "*more"])
-        lines = [f"def call({parameters}):"]
-        if names:
-            lines.append(f"    if more or {names[-1]} is missing:")
-            lines.append(f"        return general(tuple(a for a in {given_all} if a is not missing) + more, {{}})")
-        else:
-            lines.append("    if more: return general(more, {})")
-        lines += [
-            "    try: frame = runner.free.pop()",
-            "    except IndexError: frame = None",
-            "    if frame is None: return general(" + given_all + ", {})",
-            "    try:",
-            "        status = 1",
-            "        if frame.epoch == SharedVariable.epoch and frame.threads == threads():",
-            "            objects = frame.objects",
-        ]
-        indent = " " * 12
-        for k, (given, number) in enumerate(zip(self.inputs, runner.input_numbers)):
-            kind = given.variable.type
-            if kind.ndim == 0 and kind.dtype in ("int64", "float32", "float64"):
-                python = "int" if kind.dtype == "int64" else "float"
-                lines += [
-                    f"{indent}if type(a{k}) is {python}:",
-                    f"{indent}    cell = frame.cell({k})",
-                    f"{indent}    cell[()] = a{k}",
-                    f"{indent}    objects[{number}] = id(cell)",
-                    f"{indent}else: objects[{number}] = id(a{k})",
-                ]
-            else:
-                lines.append(f"{indent}objects[{number}] = id(a{k})")
-        outs = []
-        for k, number in enumerate(runner.output_numbers):
-            lines.append(f"{indent}o{k} = empty(frame.output_shapes[{k}], d{k})")
-            lines.append(f"{indent}objects[{number}] = id(o{k})")
-            outs.append(f"o{k}")
-        lines += [
-            f"{indent}status = native(frame.address)",
-            "    finally:",
-            "        frame.home.append(frame)",
-            f"    if status: return general({given_all}, {{}})",
-        ]
-        form = self._signature.form
-        if form == "single":
-            lines.append(f"    return {outs[0]}")
-        elif isinstance(form, list):
-            lines.append("    return {" + ", ".join(f"{k!r}: {o}" for k, o in zip(form, outs)) + "}")
-        else:
-            lines.append(f"    return [{', '.join(outs)}]")
-        scope: dict[str, Any] = {
-            "general": self._general,
-            "runner": runner,
-            "SharedVariable": SharedVariable,
-            "empty": np.empty,
-            "native": runner.call,
-            "missing": _MISSING,
-            "threads": runner.current_threads,
-        }
-        scope.update({f"d{k}": d for k, d in enumerate(runner.output_dtypes)})
-        exec("\n".join(lines), scope)
-        function: Callable[..., Any] = scope["call"]
-        return function
+        convert = [i.allow_downcast is not False and not i.strict for i in self.inputs]
+        return straight_call(
+            self._runner, self._signature.form, self._defaults, convert, self._general, _MISSING
+        )
 
-    # ---- every other call
-
-    def _general(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        arrays = self._arrays(args, kwargs)
-        return self._shaped(self._run(arrays))
+    def _general(self, args: Sequence[Any]) -> Any:
+        """A call with anything as arguments; `_MISSING` stands for one that is left out."""
+        return self._shaped(self._run(self._arrays(args)))
 
     def _run(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         if self._runner is not None:
             return self._runner.run(arrays)
-        signature = self._signature
-        values = dict(zip(signature.variables, arrays))
         if self.mode.backend == "debug":
-            compare_everything(signature, self.mode, arrays)
+            if self._comparison is None:
+                self._comparison = Comparison(self._signature, self.mode)
+            self._comparison.check(arrays)
+        return self._interpret(arrays)
+
+    def _interpret(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        signature = self._signature
         roots = signature.outputs + [v for _, v in signature.updates]
-        results = evaluate(roots, values)
+        results = evaluate(roots, dict(zip(signature.variables, arrays)))
         count = len(signature.outputs)
-        new = list(zip([s for s, _ in signature.updates], results[count:]))
-        for shared, value in new:
-            for axis, size in enumerate(shared.type.shape):
-                if size is not None and value.shape[axis] != size:
-                    raise ShapeError(
-                        f"the update of {shared} has shape {value.shape}; {shared.type} is wanted"
-                    )
-        for shared, value in new:
-            shared.set_value(value)
+        new = list(zip(signature.updates, results[count:]))
+        for (shared, update), value in new:
+            if any(s not in (None, n) for s, n in zip(shared.type.shape, value.shape)):
+                raise ShapeError(
+                    f"the update of {shared} has shape {value.shape}{listed([update, shared])}"
+                )
+        for (shared, _), value in new:
+            if value.shape == shared.storage.shape:
+                np.copyto(shared.storage, value)
+            else:
+                shared.rebind(value)
         return results[:count]
 
-    def _arrays(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[np.ndarray]:
-        if len(args) > len(self.inputs):
-            raise FunctionError(
-                f"{self} takes {len(self.inputs)} inputs "
-                f"({', '.join(self._labels)}), {len(args)} were given"
-            )
+    # ---- arguments
+
+    def _by_name(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """Arguments given by position and by name, all by position."""
         given: list[Any] = list(args) + [_MISSING] * (len(self.inputs) - len(args))
         for name, value in kwargs.items():
             places = [k for k, i in enumerate(self.inputs) if i.name == name]
-            if not places:
+            if len(places) != 1:
+                many = "several inputs" if places else "no input"
                 raise FunctionError(
-                    f"{self} has no input called {name!r}; there are {', '.join(self._labels)}"
+                    f"{self} has {many} called {name!r}{listed(self._signature.variables)}"
                 )
             if given[places[0]] is not _MISSING:
-                raise DuplicateInputError(f"{self}: input {name!r} is given twice")
+                raise DuplicateInputError(
+                    f"{self}: {self._label(places[0])} is given twice"
+                    f"{listed([self.inputs[places[0]].variable])}"
+                )
             given[places[0]] = value
-        arrays = []
-        for k, (value, wanted) in enumerate(zip(given, self.inputs)):
-            if value is _MISSING:
-                if wanted.value is None:
-                    raise MissingInputError(f"{self}: {self._label(k)} is missing")
-                value = wanted.value
-                if isinstance(value, SharedVariable):
-                    value = value.get_value(borrow=True)
-            arrays.append(self._array(k, value, wanted))
-        return arrays
+        return tuple(given)
 
-    def _array(self, k: int, value: Any, wanted: In) -> np.ndarray:
-        kind = wanted.variable.type
-        if wanted.strict and getattr(value, "dtype", None) != kind.numpy_dtype:
-            raise TypeMismatchError(
-                f"{self}: {self._label(k)} is strict and wants {kind}, not {value!r:.60}"
+    def _arrays(self, args: Sequence[Any]) -> list[np.ndarray]:
+        if len(args) > len(self.inputs):
+            given = sum(a is not _MISSING for a in args)
+            raise FunctionError(
+                f"{self} takes {len(self.inputs)} inputs, {given} were given"
+                f"{listed(self._signature.variables)}"
             )
+        return [
+            self._array(k, args[k] if k < len(args) else _MISSING) for k in range(len(self.inputs))
+        ]
+
+    def _array(self, k: int, value: Any) -> np.ndarray:
+        wanted = self.inputs[k]
+        kind = wanted.variable.type
+        if value is _MISSING:
+            default = self._defaults[k]
+            if default is not None:
+                return default
+            value = wanted.value
+            if value is None:
+                raise MissingInputError(
+                    f"{self}: {self._label(k)} is missing{listed([wanted.variable])}"
+                )
+        if isinstance(value, SharedVariable):
+            value = value.storage
         try:
-            return kind.filter(value, wanted.allow_downcast, f"{self}: {self._label(k)}")
+            if isinstance(value, Variable):
+                raise TypeMismatchError(f"an array is wanted, not {describe(value)}")
+            if wanted.strict and getattr(value, "dtype", None) != kind.numpy_dtype:
+                raise TypeMismatchError(f"it is strict and wants {kind}, not {value!r:.60}")
+            return kind.filter(value, wanted.allow_downcast, "the argument")
         except (TypeMismatchError, ShapeError) as error:
-            origin = wanted.variable.origin
-            raise type(error)(f"{error}\n  the input was made at {origin}") from None
+            raise type(error)(
+                f"{self}: {self._label(k)}: {error}{listed([wanted.variable])}"
+            ) from None
+
+    def _default(self, k: int) -> np.ndarray | None:
+        """The array that stands for input `k` when it is left out, unless that may change."""
+        value = self.inputs[k].value
+        if value is None or isinstance(value, SharedVariable):
+            return None
+        return self._array(k, value).copy()
 
     def _label(self, k: int) -> str:
         name = self.inputs[k].name
@@ -213,9 +185,7 @@ class Function:
 
     # ---- many calls
 
-    def map(
-        self, *sequences: Any, between: Callable[[int], bool] | None = None
-    ) -> Any:
+    def map(self, *sequences: Any, between: Callable[[int], bool] | None = None) -> Any:
         """Call the function once per element of the sequences, in native code; outputs stacked.
 
         sequences  one per input: an array whose first dimension runs over the calls, or for a
@@ -224,42 +194,148 @@ class Function:
 
         Updates happen call by call: `costs = train.map(range(batches))` is an epoch. After an
         error or an interrupt the completed calls have happened, the others have not.
+
+        Errors: as of a call; ShapeError for sequences of different lengths, or outputs whose
+        shapes change from call to call.
         """
-        if len(sequences) != len(self.inputs):
-            raise FunctionError(f"{self}.map takes {len(self.inputs)} sequences, one per input")
-        arrays = []
-        for k, (given, wanted) in enumerate(zip(sequences, self.inputs)):
-            kind = wanted.variable.type
-            stacked = kind.clone(shape=(None, *kind.shape))
-            value = np.arange(given.start, given.stop, given.step) if isinstance(given, range) else given
-            arrays.append(
-                stacked.filter(value, wanted.allow_downcast, f"{self}.map: {self._label(k)}")
+        if not sequences or len(sequences) != len(self.inputs):
+            raise FunctionError(
+                f"{self}.map takes {len(self.inputs)} sequences, one per input, "
+                f"{len(sequences)} were given{listed(self._signature.variables)}"
             )
+        arrays = [self._sequence(k, given) for k, given in enumerate(sequences)]
         counts = {len(a) for a in arrays}
         if len(counts) != 1:
             raise ShapeError(f"{self}.map: the sequences have different lengths {sorted(counts)}")
         (count,) = counts
         if isinstance(self._runner, Runner) and not self._runner.program.rebinds:
             return self._shaped(self._runner.map(arrays, count, between))
-        results = []
+        results: list[list[np.ndarray]] = []
         for position in range(count):
-            results.append(self._run([a[position] for a in arrays]))
+            results.append(self._run([a[position, ...] for a in arrays]))
             if between is not None and between(position + 1):
                 break
-        return self._shaped([np.stack(r) for r in zip(*results)])
+        outputs = self._signature.outputs
+        if not results:
+            return self._shaped([np.empty((0,) * (v.type.ndim + 1), v.type.dtype) for v in outputs])
+        try:
+            return self._shaped([np.stack(r) for r in zip(*results)])
+        except ValueError:
+            shapes = [sorted({a.shape for a in r}) for r in zip(*results)]
+            raise ShapeError(
+                f"{self}.map: outputs of different shapes cannot be stacked: {shapes}"
+                f"{listed(outputs)}"
+            ) from None
+
+    def _sequence(self, k: int, given: Any) -> np.ndarray:
+        wanted = self.inputs[k]
+        kind = wanted.variable.type
+        if isinstance(given, range):
+            given = np.arange(given.start, given.stop, given.step, dtype="int64")
+        try:
+            return kind.clone(shape=(None, *kind.shape)).filter(
+                given, wanted.allow_downcast, "the sequence"
+            )
+        except (TypeMismatchError, ShapeError) as error:
+            raise type(error)(
+                f"{self}.map: {self._label(k)}: {error}{listed([wanted.variable])}"
+            ) from None
+
+    # ---- copies
+
+    def copy(
+        self,
+        share_memory: bool = False,
+        swap: Mapping[SharedVariable, SharedVariable] | None = None,
+        delete_updates: bool = False,
+        name: str | None = None,
+        profile: bool | None = None,
+    ) -> "Function":
+        """The same function with other shared variables, or without its updates.
+
+        swap            shared variables and what stands for them in the copy
+        delete_updates  the copy makes no updates
+
+        `share_memory` is accepted for compatibility with Theano 1.0. Errors: UpdateError for a
+        swap of what is not shared, or of other types.
+        """
+        signature = copy.copy(self._signature)
+        updates = [] if delete_updates else signature.updates
+        table: dict[Variable, Variable] = dict((swap or {}).items())
+        for old, new in table.items():
+            if not isinstance(old, SharedVariable) or not isinstance(new, SharedVariable):
+                raise UpdateError(f"{self}.copy: {old} and {new} are not both shared variables")
+            if old.type is not new.type:
+                raise UpdateError(
+                    f"{self}.copy: the types of {old} and {new} differ{listed([old, new])}"
+                )
+        targets = [table.get(s, s) for s, _ in updates]
+        roots = clone_replace([*signature.outputs, *(v for _, v in updates)], table)
+        signature.outputs = roots[: len(signature.outputs)]
+        signature.updates = _pairs(targets, roots[len(signature.outputs) :])
+        measured = self.profile is not None if profile is None else profile
+        return Function(signature, self.mode, name or self.name, measured)
+
+    def __copy__(self) -> "Function":
+        return self.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        signature = self._signature
+        targets = [s for s, _ in signature.updates]
+        values = [v for _, v in signature.updates]
+        flat = flatten([*signature.variables, *signature.outputs, *targets, *values])
+        inputs = [copy.copy(i) for i in self.inputs]
+        for given in inputs:
+            given.variable = None  # type: ignore[assignment]  # it is in the flat graph
+        state = (flat, inputs, len(signature.outputs), signature.form)
+        return _unpickle, (*state, self.mode, self.name, self.profile is not None)
 
     # ---- looking inside
+
+    @property
+    def outputs(self) -> list[Variable]:
+        """The expressions of the outputs, and of the new values of shared variables."""
+        return self._signature.outputs + [v for _, v in self._signature.updates]
 
     @property
     def program(self) -> Any:
         """The scheduled program, for printing; None in the modes that do not compile."""
         return self._runner.program if isinstance(self._runner, Runner) else None
 
+    def get_shared(self) -> list[SharedVariable]:
+        """The shared variables that the function reads or updates."""
+        targets = [s for s, _ in self._signature.updates]
+        return list(dict.fromkeys([*shared_inputs(self.outputs), *targets]))
+
     def __repr__(self) -> str:
-        return f"<symnet function {self.name or ''}({', '.join(self._labels)})>"
+        names = [i.name or f"input {k}" for k, i in enumerate(self.inputs)]
+        return f"<symnet function {self.name or ''}({', '.join(names)})>"
 
     __str__ = __repr__
 
 
+def _pairs(
+    targets: Sequence[Variable], values: Sequence[Variable]
+) -> list[tuple[SharedVariable, Variable]]:
+    return [(s, v) for s, v in zip(targets, values) if isinstance(s, SharedVariable)]
+
+
+def _unpickle(
+    flat: FlatGraph,
+    inputs: list[In],
+    outputs: int,
+    form: Any,
+    mode: Mode,
+    name: str | None,
+    profile: bool,
+) -> Function:
+    variables = restore(flat)
+    for given, variable in zip(inputs, variables):
+        given.variable = variable
+    rest = variables[len(inputs) :]
+    half = outputs + (len(rest) - outputs) // 2
+    updates = _pairs(rest[outputs:half], rest[half:])
+    return Function(Signature.plain(inputs, rest[:outputs], form, updates), mode, name, profile)
+
+
 _MISSING = object()
-_ = warnings

@@ -5,14 +5,21 @@ from typing import Any
 
 from symnet.config import config
 from symnet.errors import ConfigError
+from symnet.rewrite.phases import LEVELS
+
+BACKENDS = ("compiled", "reference", "debug")
 
 
 @dataclass(frozen=True)
 class Mode:
-    """backend  "compiled", "reference" (the NumPy interpreter), or "debug": both, every node compared
+    """What is done with a graph before it runs, and where it runs.
+
+    backend  "compiled", "reference" (the NumPy interpreter), or "debug": both, every node compared
     rewrite  "full", or "none": only what the back end needs
     reuse    False: no buffer is used twice, nothing is done in place
     fuse     False: a kernel per node
+
+    Errors: ConfigError for other values.
     """
 
     backend: str = "compiled"
@@ -20,8 +27,18 @@ class Mode:
     reuse: bool = True
     fuse: bool = True
 
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise ConfigError(f"backend={self.backend!r} is not one of {', '.join(BACKENDS)}")
+        if self.rewrite not in LEVELS:
+            raise ConfigError(f"rewrite={self.rewrite!r} is not one of {', '.join(LEVELS)}")
+
     def with_options(self, **options: Any) -> "Mode":
-        return replace(self, **options)
+        """The same mode with some fields changed. Errors: ConfigError."""
+        try:
+            return replace(self, **options)
+        except TypeError:
+            raise ConfigError(f"a Mode has no options {', '.join(options)}; see Mode") from None
 
 
 _NAMED = {
@@ -40,8 +57,6 @@ def as_mode(mode: Any) -> Mode:
     if mode is None:
         return _NAMED[config.mode]
     if isinstance(mode, Mode):
-        if mode.backend not in ("compiled", "reference", "debug"):
-            raise ConfigError(f"no back end is called {mode.backend!r}")
         return mode
     try:
         return _NAMED[mode]

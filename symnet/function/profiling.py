@@ -1,49 +1,79 @@
 """Where the time of a compiled function goes: by step, kernel and the user's line."""
 
+from dataclasses import dataclass
+
 from symnet.backends.cpu.emit import emit
 from symnet.backends.cpu.runner import Runner
-from symnet.schedule.program import KernelStep, MatmulStep
+from symnet.backends.cpu.segments import SegmentedRunner
+from symnet.schedule.program import KernelStep, MatmulStep, Step
+
+
+@dataclass(frozen=True)
+class Row:
+    """A step of a function: time since the profile began, calls, what it does, the user's line."""
+
+    seconds: float
+    calls: int
+    step: str
+    line: str
 
 
 class Profile:
     """Times of every step since the function was made (or `reset`).
 
-    `str(profile)` is a table: share, microseconds per call, calls, step, user's line.
+    `str(profile)` is a table, the longest first: share, microseconds per call, calls, step, line.
     """
 
-    def __init__(self, runner: Runner, name: str | None):
-        self._runner = runner
+    def __init__(self, runner: Runner | SegmentedRunner, name: str | None):
+        self._segments = runner if isinstance(runner, SegmentedRunner) else None
+        found = [runner] if isinstance(runner, Runner) else runner.runners
+        self._runners = [r for r in found if r is not None]
         self._name = name
 
     def reset(self) -> None:
-        self._runner.profile[:] = 0  # type: ignore[index]
+        """Begin anew."""
+        for runner in self._runners:
+            assert runner.profile is not None
+            runner.profile[:] = 0
+        if self._segments is not None:
+            self._segments.host_times.clear()
 
-    def rows(self) -> list[tuple[float, int, str, str]]:
-        """(seconds, calls, what the step is, the user's line) per step, in program order."""
-        runner = self._runner
+    def rows(self) -> list[Row]:
+        """The steps of the native programs in order, then the ops that ran in Python."""
         found = []
-        for number, step in enumerate(runner.program.steps):
-            nanoseconds, calls = runner.profile[number].tolist()  # type: ignore[index]
-            if isinstance(step, KernelStep):
-                kernel = runner.program.kernels[step.kernel]
-                what = f"kernel {step.kernel} ({kernel.form})"
-            else:
-                what = "gemm" if isinstance(step, MatmulStep) else "permutation"
-            name = runner.program.names[number]
-            line = runner.origins[step.origin] if step.origin < len(runner.origins) else ""
-            found.append((nanoseconds * 1e-9, calls, f"{what} -> {name}", str(line)))
+        for runner in self._runners:
+            assert runner.profile is not None
+            for number, step in enumerate(runner.program.steps):
+                nanoseconds, calls = runner.profile[number].tolist()
+                what = f"{_kind(runner, step)} -> {runner.program.names[number]}"
+                known = step.origin < len(runner.origins)
+                line = str(runner.origins[step.origin]) if known else ""
+                found.append(Row(nanoseconds * 1e-9, calls, what, line))
+        if self._segments is not None:
+            for node, (nanoseconds, calls) in self._segments.host_times.items():
+                what = f"Python -> {node.op}"
+                found.append(Row(nanoseconds * 1e-9, calls, what, str(node.origin)))
         return found
 
     def source(self, kernel: int) -> str:
-        """The generated text of a kernel of the table."""
-        return emit(self._runner.program.kernels[kernel])
+        """The generated text of a kernel of the table (of the first native program)."""
+        return emit(self._runners[0].program.kernels[kernel])
 
     def __str__(self) -> str:
         rows = self.rows()
-        total = sum(seconds for seconds, *_ in rows) or 1.0
-        lines = [f"profile of {self._name or 'function'}: {total * 1e6:.1f} us in steps"]
+        total = sum(row.seconds for row in rows)
+        lines = [
+            f"profile of {self._name or 'function'}: {total * 1e6:.1f} us in {len(rows)} steps"
+        ]
         lines.append(f"{'share':>6} {'us/call':>9} {'calls':>7}  {'step':40} line")
-        for seconds, calls, what, line in sorted(rows, reverse=True):
-            each = seconds / calls * 1e6 if calls else 0.0
-            lines.append(f"{seconds / total:6.1%} {each:9.2f} {calls:7d}  {what:40.40} {line}")
+        for row in sorted(rows, key=lambda row: -row.seconds):
+            each = row.seconds / row.calls * 1e6 if row.calls else 0.0
+            share = row.seconds / total if total else 0.0
+            lines.append(f"{share:6.1%} {each:9.2f} {row.calls:7d}  {row.step:40.40} {row.line}")
         return "\n".join(lines)
+
+
+def _kind(runner: Runner, step: Step) -> str:
+    if isinstance(step, KernelStep):
+        return f"kernel {step.kernel} ({runner.program.kernels[step.kernel].form})"
+    return "gemm" if isinstance(step, MatmulStep) else "permutation"

@@ -86,9 +86,9 @@ class TensorType:
     ) -> np.ndarray:
         """`value` as an array of this type: C-contiguous, aligned, native byte order.
 
-        Python scalars are taken where they fit. Arrays of another dtype are converted only when
-        nothing can be lost (int32 to int64, bool to float32), or with allow_downcast=True;
-        allow_downcast=None also takes Python floats into float32.
+        Python's and NumPy's scalars are taken where they fit. Arrays of another dtype are
+        converted only when nothing can be lost (int32 to int64, bool to float32), or with
+        allow_downcast=True; allow_downcast=None also takes scalar floats into float32.
 
         Errors: TypeMismatchError (dtype, number of dimensions), ShapeError (a static size).
         """
@@ -153,7 +153,8 @@ def _convert(
     given = array.dtype
     if given.kind not in "biuf" or given.itemsize > 8:
         raise TypeMismatchError(f"{what} has dtype {given}; {type_} is wanted")
-    python_scalar = not hasattr(value, "dtype")  # lists and numbers have no dtype of their own
+    # lists and numbers have no dtype of their own, and np.float64(0.1) is as good as 0.1
+    python_scalar = not hasattr(value, "dtype") or isinstance(value, np.generic)
     if given.newbyteorder("=") == wanted or np.can_cast(given, wanted, "safe") or allow_downcast:
         return array.astype(wanted)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -6,8 +6,9 @@ differ, before anything has happened. So the common call is: fill in addresses, 
 """
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import numpy as np
 
@@ -16,12 +17,76 @@ from symnet.backends.cpu.bind import Frame, Functions
 from symnet.backends.cpu.link import Linked
 from symnet.backends.cpu.pool import pool, thread_count
 from symnet.backends.cpu.tape import calls
+from symnet.config import config
 from symnet.errors import CompilerError, IndexOutOfBoundsError, ShapeError
 from symnet.graph.origin import UNKNOWN, Origin
 from symnet.graph.variables import SharedVariable, Variable
 from symnet.schedule.program import accesses
 
 BINDINGS = 16  # sets of sizes whose frames are kept
+THREADS_FOR = 0.1  # seconds for which the number of threads is remembered: asking costs 1 us
+
+_threads = (0.0, -1, 0)  # valid until, config.threads then, the number
+
+
+def current_threads() -> int:
+    """`thread_count()`, possibly a tenth of a second old."""
+    global _threads
+    until, setting, found = _threads
+    now = time.monotonic()
+    if now >= until or setting != config.threads:
+        found = thread_count()
+        _threads = now + THREADS_FOR, config.threads, found
+    return found
+
+
+def apart(array: np.ndarray, roots: Container[int]) -> bool:
+    """Whether an array certainly shares no memory with those whose ids are `roots`.
+
+    `roots` own their memory. Cheap: an array without base owns its memory too, and NumPy lets a
+    view's base be the array that owns.
+    """
+    base = array.base
+    if base is None:
+        return id(array) not in roots
+    return type(base) is np.ndarray and base.base is None and id(base) not in roots
+
+
+class _Everything:
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+class LeasedFrame(Frame):
+    """A frame with what its runner keeps about it.
+
+    home      the list it goes back to after a call
+    epoch     SharedVariable.epoch when the shared variables' arrays were entered
+    storages  those arrays, kept alive
+    roots     ids of the arrays that own the memory the program overwrites
+    alone     whether the number of threads makes no difference to it
+    cells     for each scalar input the id of an array of this frame, and a view to write its number
+    """
+
+    def __init__(
+        self,
+        runner: "Runner",
+        registers: Sequence[int],
+        home: "list[LeasedFrame]",
+    ):
+        super().__init__(runner.linked, runner.functions, registers, runner.profile)
+        self.home = home
+        self.epoch = -1
+        self.storages: list[np.ndarray] = []
+        self.roots: Container[int] = ()
+        self.alone = self.threads > 1 and not self.status[layout.SHARED_STEPS]
+        self._arrays = [
+            None if o.shape else np.zeros((), o.dtype)
+            for o in (runner.program.objects[n] for n in runner.input_numbers)
+        ]
+        self.cells = [
+            None if a is None else (id(a), memoryview(a.reshape(1))) for a in self._arrays
+        ]
 
 
 class Runner:
@@ -68,14 +133,8 @@ class Runner:
                 self.constant_numbers.append((number, o.position))
         self.output_dtypes = [np.dtype(o.dtype) for o in self.program.outputs]
         self.overwritten = self._overwritten()
-        # an argument that lies in a storage about to be overwritten has to be copied first
-        self.overwritten_inputs = bool(self.overwritten) and any(
-            o.role == "input" and (o.shape or o.dtype.startswith("float"))
-            for o in self.program.objects
-        )
-        self.current_threads = thread_count
-        self.free: list[Frame] = []  # of the last binding
-        self._bindings: OrderedDict[tuple[int, ...], list[Frame]] = OrderedDict()
+        self.free: list[LeasedFrame] = []  # of the last binding
+        self._bindings: OrderedDict[tuple[int, ...], list[LeasedFrame]] = OrderedDict()
         self._lock = threading.Lock()
 
     def _overwritten(self) -> list[int]:
@@ -89,33 +148,37 @@ class Runner:
 
     # ---- frames
 
-    def lease(self) -> Frame | None:
-        """A free frame of the last binding, its shared addresses up to date; None if there is none."""
+    def lease(self) -> LeasedFrame | None:
+        """A free frame of the last binding, its shared addresses up to date; or None."""
         try:
             frame = self.free.pop()
         except IndexError:
             return None
-        if frame.epoch != SharedVariable.epoch:  # type: ignore[attr-defined]
-            self._attach(frame)
-        if frame.threads != thread_count():
+        if frame.threads != current_threads():
             with self._lock:
                 self._bindings.clear()
                 self.free = []
             return None
+        if frame.epoch != SharedVariable.epoch:
+            self._attach(frame)
         return frame
 
-    def _attach(self, frame: Frame) -> None:
+    def _attach(self, frame: LeasedFrame) -> None:
         """Enter the arrays that are not arguments into a frame."""
         epoch = SharedVariable.epoch
-        storages = [self.shared[position].storage for _, position in self.shared_numbers]
-        for (number, _), storage in zip(self.shared_numbers, storages):
-            frame.objects[number] = id(storage)
+        storages = [s.storage for s in self.shared]
+        for number, position in self.shared_numbers:
+            frame.objects[number] = id(storages[position])
         for number, position in self.constant_numbers:
             frame.objects[number] = id(self.constants[position])
-        frame.storages = storages  # type: ignore[attr-defined]
-        frame.epoch = epoch  # type: ignore[attr-defined]
+        written = [storages[p] for p in self.overwritten]
+        roots = [s if s.base is None else s.base for s in written]
+        owned = all(type(r) is np.ndarray and r.flags.owndata for r in roots)
+        frame.roots = frozenset(map(id, roots)) if owned else _Everything()
+        frame.storages = storages
+        frame.epoch = epoch
 
-    def _bind(self, registers: Sequence[int]) -> Frame:
+    def _bind(self, registers: Sequence[int]) -> LeasedFrame:
         """A frame for the sizes in `registers`, made or taken from those kept."""
         values = np.asarray(registers, np.int64)
         key = (thread_count(), *values[self.linked.keys].tolist())
@@ -133,14 +196,12 @@ class Runner:
             except IndexError:
                 frame = None
         if frame is None:
-            frame = Frame(self.linked, self.functions, values, self.profile)
-            frame.home = known  # type: ignore[attr-defined]
-            frame.epoch = -1  # type: ignore[attr-defined]
-        if frame.epoch != SharedVariable.epoch:  # type: ignore[attr-defined]
+            frame = LeasedFrame(self, values, known)
+        if frame.epoch != SharedVariable.epoch:
             self._attach(frame)
         return frame
 
-    def _probe(self, arrays: Sequence[np.ndarray]) -> Frame:
+    def _probe(self, arrays: Sequence[np.ndarray]) -> LeasedFrame:
         """Run the shape program alone, to learn the sizes of the first binding."""
         linked = self.linked
         args = linked.template.copy()
@@ -193,7 +254,7 @@ class Runner:
                 else:
                     self._fail(status, frame.status, arrays)
             finally:
-                frame.home.append(frame)  # type: ignore[attr-defined]
+                frame.home.append(frame)
             frame = self._bind(registers)
 
     def finish(self, outputs: list[np.ndarray]) -> list[np.ndarray]:
@@ -207,9 +268,7 @@ class Runner:
         if not self.overwritten:
             return list(arrays)
         storages = [self.shared[p].storage for p in self.overwritten]
-        return [
-            a.copy() if any(np.may_share_memory(a, s) for s in storages) else a for a in arrays
-        ]
+        return [a.copy() if any(np.may_share_memory(a, s) for s in storages) else a for a in arrays]
 
     def map(
         self,
@@ -262,10 +321,10 @@ class Runner:
                 elif status != layout.OK:
                     self._fail(status, frame.status, views)
             finally:
-                frame.home.append(frame)  # type: ignore[attr-defined]
+                frame.home.append(frame)
             if status == layout.REBIND:
                 again = self._bind(registers)
-                again.home.append(again)  # type: ignore[attr-defined]
+                again.home.append(again)
             if between is not None and between(done):
                 break
         if stacked is None:
@@ -274,13 +333,11 @@ class Runner:
 
     # ---- errors
 
-    def _fail(
-        self, status: int, words: memoryview, arrays: Sequence[np.ndarray]
-    ) -> None:
+    def _fail(self, status: int, words: memoryview, arrays: Sequence[np.ndarray]) -> None:
         """Raise what a native status means."""
         error, a, b = (words[layout.ERROR + k] for k in range(3))
         if status == layout.SLOW:
-            raise CompilerError(f"argument {a} is not of its type")  # `run` gets fitting arrays
+            raise CompilerError(f"object {a} is not of its type")  # `run` gets fitting arrays
         if status not in (layout.CHECK, layout.KERNEL_ERROR):
             raise CompilerError(f"native status {status}")
         kind, *rest = self.linked.checks[error]
@@ -303,9 +360,13 @@ class Runner:
         )
 
     def _given(self, arrays: Sequence[np.ndarray]) -> str:
-        shapes = [f"{v}: {a.dtype}{a.shape}" for v, a in zip(self.inputs, arrays)]
-        shapes += [f"{s}: {s.storage.dtype}{s.storage.shape}" for s in self.shared]
-        return f"\n  with {', '.join(shapes)}" if shapes else ""
+        shown = [(v, a) for v, a in zip(self.inputs, arrays)]
+        shown += [(s, s.storage) for s in self.shared]
+        texts = [
+            f"{v} = {a} ({a.dtype})" if not a.shape else f"{v}: {a.dtype}{a.shape}"
+            for v, a in shown
+        ]
+        return f"\n  with {', '.join(texts)}" if texts else ""
 
     def _line(self, origin: int) -> str:
         where = self.origins[origin] if origin < len(self.origins) else UNKNOWN
@@ -313,4 +374,3 @@ class Runner:
 
 
 _NOTHING = np.zeros(())
-

@@ -5,12 +5,13 @@ What native code cannot do ends a segment: an op that says nothing about its low
 written in the last one, after everything else has succeeded (design D8a, D15).
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from symnet.graph.origin import Origin
+from symnet.backends.cpu.runner import Runner
 from symnet.graph.traversal import toposort
 from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
 from symnet.schedule.fusion import has_lowering
@@ -103,32 +104,52 @@ def _value_dependent_sizes(nodes: Sequence[Apply], inputs: Sequence[Variable]) -
 
 
 class SegmentedRunner:
-    """Runs several native segments with host nodes between them, as one atomic call."""
+    """Runs several native segments with host nodes between them, as one atomic call.
+
+    runners     one per segment; None where a segment has nothing to compute natively
+    host_times  with `profile`: nanoseconds and calls of each host node
+    """
 
     def __init__(
         self,
         segments: Sequence[Segment],
-        runners: Sequence["object"],
+        runners: Sequence[Runner | None],
         inputs: Sequence[Variable],
         run_node: RunNode,
+        profile: bool = False,
     ):
         self.segments = list(segments)
         self.runners = list(runners)
         self.inputs = list(inputs)
-        self.run_node = run_node
+        self.run_node = self._timed(run_node) if profile else run_node
+        self.host_times: dict[Apply, tuple[int, int]] = {}
+
+    def _timed(self, run_node: RunNode) -> RunNode:
+        def run(node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+            begin = time.perf_counter_ns()
+            found = run_node(node, inputs)
+            before, calls = self.host_times.get(node, (0, 0))
+            self.host_times[node] = before + time.perf_counter_ns() - begin, calls + 1
+            return found
+
+        return run
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One call with fitting arrays, as `Runner.run`."""
         values: dict[Variable, np.ndarray] = dict(zip(self.inputs, arrays))
 
         def value(variable: Variable) -> np.ndarray:
             if variable in values:
                 return values[variable]
-            return variable.data if isinstance(variable, Constant) else variable.storage  # type: ignore
+            if isinstance(variable, SharedVariable):
+                return variable.storage
+            assert isinstance(variable, Constant)
+            return variable.data
 
         results: list[np.ndarray] = []
         for segment, runner in zip(self.segments, self.runners):
             if runner is not None:
-                results = runner.run([value(v) for v in segment.inputs])  # type: ignore[attr-defined]
+                results = runner.run([value(v) for v in segment.inputs])
                 if segment is not self.segments[-1]:
                     values.update(zip(segment.outputs, results))
             for node in segment.host:
@@ -138,6 +159,3 @@ class SegmentedRunner:
                         np.asarray(array, variable.type.numpy_dtype), requirements="CA"
                     ).reshape(np.shape(array))
         return results
-
-
-Origins = dict[Origin, int]
