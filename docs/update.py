@@ -1,0 +1,126 @@
+"""Run the Python blocks of the documentation; bring the printouts below them up to date.
+
+    python docs/update.py              all pages and the README
+    python docs/update.py docs/a.md    these pages
+
+The ```python blocks of a page are one program, run in order in a fresh process. A ```text block
+that follows one holds what that block prints. In a ```text varies block only the words and the
+layout must stay: numbers differ from run to run, and lines may change places.
+
+tests/docs runs every page and fails where a printout is out of date.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+_MARK = "#### end of block"
+SCRIPT = "example.py"  # how printouts name the page's program
+
+
+class PageError(Exception):
+    """A block of a page fails, or a printout has no block above it."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its info string, its text, and where the text lies in the page."""
+
+    info: str
+    text: str
+    start: int
+    end: int
+
+
+def pages() -> list[Path]:
+    """The README and every page that holds a Python block."""
+    found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [page for page in found if program(blocks(page.read_text("utf-8")))]
+
+
+def blocks(text: str) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    return [Block(m[1].strip(), m[2], m.start(2), m.end(2)) for m in _FENCE.finditer(text)]
+
+
+def program(found: list[Block]) -> list[Block]:
+    """The blocks that are run."""
+    return [block for block in found if block.info == "python"]
+
+
+def run(found: list[Block], variables: dict[str, str] | None = None) -> list[str]:
+    """What each Python block prints, in a fresh process in an empty folder.
+
+    Errors: PageError with the traceback.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / SCRIPT
+        # line numbers in printouts are those of the blocks one after the other, with marks between
+        parts = [f"{block.text.rstrip()}\n\nprint({_MARK!r})\n\n" for block in program(found)]
+        script.write_text("".join(parts), "utf-8")
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(
+            [sys.executable, "-W", "error", SCRIPT],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": path, **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if done.returncode:
+            raise PageError(f"{done.stdout[-2000:]}\n{done.stderr}")
+        printed = done.stdout.replace(str(script.resolve()), SCRIPT).replace(str(script), SCRIPT)
+    return [part.lstrip("\n") for part in printed.split(f"{_MARK}\n")[:-1]]
+
+
+def updated(text: str, variables: dict[str, str] | None = None) -> str:
+    """The page with current printouts. One that `agrees` stays as it is."""
+    found = blocks(text)
+    printed = iter(run(found, variables))
+    current: str | None = None
+    pieces: list[str] = []
+    position = 0
+    for block in found:
+        if block.info == "python":
+            current = next(printed)
+        elif block.info.split()[:1] == ["text"]:
+            if current is None:
+                raise PageError(f"nothing above prints\n{block.text}")
+            if not agrees(block, current):
+                pieces += [text[position : block.start], current.rstrip("\n") + "\n"]
+                position = block.end
+            current = None
+    return "".join(pieces) + text[position:]
+
+
+def agrees(block: Block, printed: str) -> bool:
+    """Whether a printout is the one in the page, up to what its info string lets vary."""
+    if block.info == "text varies":
+        return _shape(block.text) == _shape(printed)
+    return block.text.strip() == printed.strip()
+
+
+def _shape(text: str) -> list[str]:
+    """The lines without numbers and widths, in an order of their own."""
+    return sorted(" ".join(re.sub(r"[\d.]+", "0", line).split()) for line in text.splitlines())
+
+
+def main() -> int:
+    wanted = [Path(name).resolve() for name in sys.argv[1:]] or pages()
+    for page in wanted:
+        before = page.read_text("utf-8")
+        after = updated(before)
+        page.write_text(after, "utf-8")
+        print(f"{page.relative_to(ROOT)}: {'current' if before == after else 'updated'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Every page's Python blocks run, and the printouts below them are what they print today."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_spec = importlib.util.spec_from_file_location("update", ROOT / "docs" / "update.py")
+update = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(update)
+
+
+@pytest.mark.parametrize("page", update.pages(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_page_runs_and_is_current(page):
+    text = page.read_text("utf-8")
+    assert update.updated(text) == text, "run docs/update.py"
+
+
+def test_readme_is_among_the_pages():
+    assert ROOT / "README.md" in update.pages()
+
+
+def test_old_printouts_are_renewed_and_current_ones_kept():
+    page = "a\n```python\nprint(1 + 1)\n```\nb\n```text\n{}\n```\nc\n"
+    assert update.updated(page.format(3)) == page.format(2)
+    assert update.updated(page.format(2)) == page.format(2)
+
+
+def test_numbers_may_vary_where_a_page_says_so():
+    page = "```python\nprint('took 2.5 us')\n```\n\n```text varies\ntook   {} {}\n```\n"
+    assert update.updated(page.format(17, "us")) == page.format(17, "us")
+    assert "took 2.5 us" in update.updated(page.format(17, "ms"))
+
+
+def test_blocks_of_a_page_are_one_program():
+    page = "```python\na = 6\n```\n\n```python\nprint(a * 7)\n```\n\n```text\n\n```\n"
+    assert "```text\n42\n```" in update.updated(page)
+
+
+@pytest.mark.parametrize(
+    "page", ["```python\n1 / 0\n```\n", "```text\nfrom nowhere\n```\n\n```python\nprint(1)\n```\n"]
+)
+def test_broken_pages_fail(page):
+    with pytest.raises(update.PageError):
+        update.updated(page)
+
+
+def test_links_between_pages_lead_somewhere():
+    broken = []
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []
