@@ -1,0 +1,68 @@
+"""The command `symnet`: train on MNIST, measure, and look after the installation.
+
+Exit status: 0; 2 for what the user can put right (one line on standard error says what); 130 after
+Ctrl-C. Each command is imported when it is called.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from symnet.errors import SymnetError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "mnist": "train a network on the MNIST digits",
+    "bench": "compare symnet with NumPy, PyTorch, JAX and PyTensor on this machine",
+    "info": "show versions, threads, BLAS and folders",
+    "cache": "show, clear or check the store of compiled code",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; `--help` and usage errors end in
+    SystemExit, as argparse does."""
+    arguments = _parser().parse_args(sys.argv[1:] if argv is None else argv)
+    rest = arguments.arguments
+    try:
+        if arguments.command == "bench":
+            # loaded by name: the benchmarks stand above all rooms, and nothing depends on them
+            status = importlib.import_module("symnet.benchmarks").main(rest)
+        else:
+            status = importlib.import_module(f"symnet.cli.{arguments.command}").main(rest)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except SymnetError as error:
+        return _say(error, 2)
+    except BrokenPipeError:
+        # whoever read our output has gone; Python's own flush at the end must not complain again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        return _say(error, 2)
+    return int(status)
+
+
+def _say(message: object, status: int) -> int:
+    print(f"symnet: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:8} {text}" for name, text in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="symnet",
+        description="Symbolic tensor expressions, compiled to native code.",
+        epilog=f"commands:\n{listed}\n\n"
+        "`symnet COMMAND --help` explains each.\n\nexample:\n  symnet mnist --epochs 3",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    version = sys.modules["symnet"].__version__  # type: ignore[attr-defined]
+    parser.add_argument("--version", action="version", version=f"symnet {version}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="what to do")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
+    return parser
