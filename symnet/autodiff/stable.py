@@ -17,6 +17,7 @@ def stabilised(
     is stabilised on its own, and then put back: the second result maps it to its new self, equal
     in value. Roots that other roots depend on are treated likewise.
     """
+    wrt, barriers, given = set(wrt), set(barriers), set(roots)
     order = toposort(roots)
     read = {v for node in order for v in node.inputs}
     after_wrt: set[Variable] = set()
@@ -27,7 +28,7 @@ def stabilised(
         v
         for node in order
         for v in node.outputs
-        if v in read and v in after_wrt and (v in wrt or v in roots or v in barriers)
+        if v in read and v in after_wrt and (v in wrt or v in given or v in barriers)
     ]
     kept = [v for v in {*wrt, *barriers} if v not in after_wrt] + [
         v for v in roots if v in read and v not in after_wrt
