@@ -59,34 +59,35 @@ class Record:
         write_whole(self.folder / HISTORY, json.dumps(history, indent=1).encode() + b"\n")
 
     def draw(self, title: str) -> None:
-        """The curves: losses over epochs, the training loss also by minibatch, and accuracy."""
+        """The curves over epochs: losses, that of training also by minibatch; accuracy below."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
+        figure = Figure(figsize=(7, 6.5), dpi=120, layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         numbers = [epoch.number for epoch in self.epochs]
-        losses = np.concatenate([epoch.losses for epoch in self.epochs])
-        steps = (np.arange(len(losses)) + 1) / len(self.epochs[0].losses)
-        axes.plot(steps, losses, color="tab:blue", alpha=0.2, linewidth=0.6)
+        losses = [epoch.loss for epoch in self.epochs]
+        by_step = np.concatenate([epoch.losses for epoch in self.epochs])
+        steps = (np.arange(len(by_step)) + 1) / len(self.epochs[0].losses)
+        validation = [epoch.validation_loss for epoch in self.epochs]
+        accuracies = [100 * epoch.validation_accuracy for epoch in self.epochs]
         training = "training" + (" (with dropout)" if self.settings.dropout else "")
-        axes.plot(numbers, [e.loss for e in self.epochs], "o-", color="tab:blue", label=training)
-        axes.plot(
-            numbers, [e.validation_loss for e in self.epochs], "s-", color="tab:orange",
-            label="validation",
-        )  # fmt: skip
-        axes.set(xlabel="epoch", ylabel="cross-entropy", yscale="log", title=title)
-        axes.set_xlim(0, numbers[-1] + 0.2)
-        axes.grid(alpha=0.3)
-        right = axes.twinx()
-        right.plot(
-            numbers, [100 * e.validation_accuracy for e in self.epochs], "^:", color="tab:green",
-            label="validation accuracy",
-        )  # fmt: skip
-        right.set_ylabel("validation accuracy in %")
-        lines = [*axes.get_lines()[1:], *right.get_lines()]
-        axes.legend(lines, [str(drawn.get_label()) for drawn in lines], loc="center right")
+
+        above.plot(steps, by_step, color="tab:blue", alpha=0.25, linewidth=0.5, label="minibatches")
+        above.plot(numbers, losses, "o-", color="tab:blue", label=training)
+        above.plot(numbers, validation, "s-", color="tab:orange", label="validation")
+        # single minibatches may be fitted perfectly; they shall not squeeze the curves
+        above.set_ylim(bottom=max(0.3 * min(*losses, *validation), 1e-8))
+        above.set(ylabel="cross-entropy", yscale="log", title=title)
+        above.legend(loc="upper right")
+        below.plot(numbers, accuracies, "s-", color="tab:orange", label="validation")
+        below.set(xlabel="epoch", ylabel="accuracy in %")
+        below.legend(loc="lower right")
+        below.xaxis.get_major_locator().set_params(integer=True)
+        for axes in (above, below):
+            axes.set_xlim(0, numbers[-1] + 0.2)
+            axes.grid(alpha=0.3)
         content = io.BytesIO()
         figure.savefig(content, format="png")
         write_whole(self.folder / PICTURE, content.getvalue())
