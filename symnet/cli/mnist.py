@@ -48,10 +48,11 @@ def _run(settings: Settings, data: str | None, output: str) -> int:
         (train_x[-held_back:], train_y[-held_back:]),
     )
     network = "-".join(map(str, training.layers))
+    threads = thread_count()
     print(
         f"network {network}, {settings.optimizer}, {training.count} images of {record.source}, "
         f"{held_back} for validation; compiled in {time.perf_counter() - start:.1f} s for "
-        f"{thread_count()} threads",
+        f"{threads} thread{'s' if threads > 1 else ''}",
         flush=True,
     )
     try:

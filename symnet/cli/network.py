@@ -20,7 +20,7 @@ from symnet.tensor.shared_randomstreams import RandomStreams
 
 CLASSES = 10
 OPTIMIZERS: dict[str, Callable[..., dict]] = {"sgd": sgd, "momentum": momentum, "adam": adam}
-LEARNING_RATES = {"sgd": 0.5, "momentum": 0.2, "adam": 0.001}
+LEARNING_RATES = {"sgd": 1.0, "momentum": 0.2, "adam": 0.001}
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Training:
         updates[self._total] = self._total + loss
         X = shared(images, "images", borrow=True, shape=images.shape)
         Y = shared(labels, "labels", borrow=True, shape=labels.shape)
-        order = shared(np.arange(count), "order", shape=(count,))
+        self.order = order = shared(np.arange(count), "order", shape=(count,))
         i = T.lscalar("i")
         rows: Any = order[i * size : (i + 1) * size]
         self._shuffle = function([], [], updates={order: random.permutation(count)})

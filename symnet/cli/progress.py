@@ -71,10 +71,12 @@ class Bar(Lines):
         start = clock()
 
         def between(steps: int) -> bool:
-            speed = steps / self.batches * self.images / max(clock() - start, 1e-9)
+            if not steps:  # the sizes are being bound
+                return False
+            speed = steps / self.batches * self.images / (clock() - start)
             self.progress.update(
                 self.task, completed=steps, number=number, accuracy=self.accuracy,
-                loss=f"{loss_so_far() / max(steps, 1):.4f}", speed=f"{speed:.0f} images/s",
+                loss=f"{loss_so_far() / steps:.4f}", speed=f"{speed:.0f} images/s",
             )  # fmt: skip
             self.progress.refresh()
             return False

@@ -74,7 +74,7 @@ class Record:
         accuracies = [100 * epoch.validation_accuracy for epoch in self.epochs]
         training = "training" + (" (with dropout)" if self.settings.dropout else "")
 
-        above.plot(steps, by_step, color="tab:blue", alpha=0.25, linewidth=0.5, label="minibatches")
+        above.plot(steps, by_step, color="tab:blue", alpha=0.35, linewidth=0.5, label="minibatches")
         above.plot(numbers, losses, "o-", color="tab:blue", label=training)
         above.plot(numbers, validation, "s-", color="tab:orange", label="validation")
         # single minibatches may be fitted perfectly; they shall not squeeze the curves

@@ -1,0 +1,99 @@
+"""The command line itself: help, errors, interrupts, closed pipes."""
+
+import subprocess
+import sys
+
+import pytest
+
+import symnet
+from symnet.cli import COMMANDS
+from symnet.cli import info as info_command
+from symnet.errors import DataError
+
+
+def test_help_lists_the_commands(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    assert "example:" in out
+    assert all(f"  {name} " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["mnist", "info", "cache"])
+def test_each_command_explains_itself(run, name):
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert f"usage: symnet {name}" in out
+    assert f"example:\n  symnet {name}" in out
+
+
+def test_bench_is_handed_its_arguments(run):
+    status, out, _ = run("bench", "--list")
+    assert status == 0
+    assert any(line.startswith("chain") for line in out.splitlines())
+    status, _, err = run("bench", "--rounds", "0")
+    assert status == 2
+    assert "--rounds" in err
+
+
+def test_version(run):
+    assert run("--version") == (0, f"symnet {symnet.__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["cache"], ["cache", "burn"], ["info", "x"]])
+def test_usage_errors(run, arguments):
+    status, _, err = run(*arguments)
+    assert status == 2
+    assert "usage: symnet" in err
+
+
+@pytest.mark.parametrize(
+    "error, status, text",
+    [
+        (DataError("a file\n  is bad"), 2, "symnet: a file is bad\n"),
+        (FileNotFoundError(2, "No such file", "x"), 2, "symnet: [Errno 2] No such file: 'x'\n"),
+        (KeyboardInterrupt(), 130, "symnet: interrupted\n"),
+    ],
+)
+def test_errors_are_one_line(run, monkeypatch, error, status, text):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(info_command, "facts", fail)
+    assert run("info") == (status, "", text)
+
+
+def test_bugs_are_not_hidden(run, monkeypatch):
+    monkeypatch.setattr(info_command, "facts", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("info")
+
+
+def test_as_a_module_into_a_closed_pipe():
+    command = [sys.executable, "-m", "symnet", "info"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 141
+    assert err == b""
+
+
+def test_info_names_versions_threads_and_folders(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("SYMNET_CACHE", str(tmp_path))
+    with symnet.config.change(threads=1):
+        status, out, err = run("info")
+    assert (status, err) == (0, "")
+    facts = {line[:18].rstrip(): line[19:] for line in out.splitlines()}
+    assert facts["symnet"] == symnet.__version__
+    assert facts["threads"].startswith("1 of ")
+    assert facts["cache folder"].startswith(f"{tmp_path} (0 files")
+    assert "openblas" in facts["BLAS"]
+    assert facts["Python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+
+
+def test_info_works_without_blas_and_packages(run, monkeypatch):
+    monkeypatch.setattr(info_command, "PACKAGES", ("numba", "no-such-package"))
+    with symnet.config.change(blas="/no/such/library"):
+        status, out, _ = run("info")
+    assert status == 0
+    assert "no-such-package    not installed" in out
+    assert "cannot load the BLAS library /no/such/library" in out
