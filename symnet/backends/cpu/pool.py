@@ -21,6 +21,12 @@ A second caller that finds the pool busy runs its own slabs in order, alone. Idl
 waking them pays: not for a call that last took less than `WORTH_NS` and comes after a pause. A
 forked child has no workers and starts its own when it first shares a step. Where threads cannot be
 created everything runs on the caller.
+
+Sharing can be slower than not sharing: for calls of some 50 us, and whenever other processes or
+other libraries' threads occupy the processors, so that a worker loses its processor for
+milliseconds while it holds a slab. So a frame compares: short runs (and long ones in which the
+caller mostly waited) are now and then done alone, and while sharing has been the slower way the
+frame runs alone, for at most 64 ms before it tries the workers again.
 """
 
 import contextlib

@@ -44,6 +44,11 @@ POOL_WORDS = SLOTS + SLOT_COUNT * SLOT
 FUTEX_WAIT, FUTEX_WAKE = 128, 129  # Linux, private to the process
 SLEEP_US = 100
 
+ALONE_MIN_NS, ALONE_MAX_NS = 2_000_000, 64_000_000  # length of a row of runs alone
+SHORT_NS = 1_000_000  # shorter shared runs are compared with a run alone
+LEARN_NS = 1_000_000_000  # so often at most
+TRIAL = 4  # shared runs after a row alone: the first ones wake the workers
+
 TICKET_BITS = 24
 TICKETS = (1 << TICKET_BITS) - 1
 
@@ -75,7 +80,14 @@ OBJECTS = 13  # address of PyObject addresses
 POOL = 14
 ARRAY_TYPE = 15  # address of the type numpy.ndarray
 PROFILE = 16  # address of pairs (ns, calls) by STEP_INDEX, or 0
-TOOK = 17  # ns that the last region of this frame took, 0 before the first
+# a frame learns whether sharing its steps is worth it; times in ns, 0 while unknown
+TOOK = 17  # the last shared run
+SHARED_NS = 18  # what shared runs take of late
+ALONE_NS = 19  # what the caller alone takes
+ALONE_LEFT = 20  # runs to do alone from now on
+ALONE_FOR = 21  # length of the last row of such runs
+TRIAL_LEFT = 22  # shared runs until their time is judged
+LEARNED = 23  # when ALONE_NS was last measured
 FRAME_WORDS = 24
 
 # ---- step of the tape ----

@@ -11,30 +11,35 @@ from symnet.backends.cpu.tape_layout import *
 
 
 def participate(record):
-    """A thread's life in the pool. Thread 0 is the caller, which returns at the region's end."""
+    """A thread's life in the pool.
+
+    Thread 0 is the caller, which returns at the region's end: the ns that it spent waiting.
+    """
     p, thread = record[0], record[1]
     if thread == 0:
         carry_on(p, 0, thread)
-    waited, since = 0, 0
+    tries, since, waited = 0, 0, 0
     while True:
         turn = atomic_load(p, TURN)
         slot = p + WORD * (SLOTS + SLOT * ((turn >> TICKET_BITS) % SLOT_COUNT))
         ticket, slabs = turn & TICKETS, atomic_load(slot, SLOT_SLABS)
         if ticket < slabs and thread < atomic_load(slot, SLOT_THREADS):
             if atomic_cas(p, TURN, turn, turn + 1) == turn:
+                if since != 0:
+                    waited += clock_ns(p[CLOCK], p[CLOCK_ID]) - since
                 run_slab(p, slot, ticket, slabs, thread)
-                waited, since = 0, 0
+                tries, since = 0, 0
             continue
         if thread == 0 and atomic_load(p, FINISHED) != 0:
-            return 0
+            return waited + (clock_ns(p[CLOCK], p[CLOCK_ID]) - since if since != 0 else 0)
         pause()
-        waited += 1
-        if waited & 15 == 0:
+        tries += 1
+        if tries & 15 == 0:
             now = clock_ns(p[CLOCK], p[CLOCK_ID])
             if since == 0:
                 since = now
             if rest(p, turn, thread, now - since):
-                waited, since = 0, 0
+                tries, since = 0, 0
 
 
 def run_slab(p, slot, ticket, slabs, thread):
@@ -177,27 +182,81 @@ def check_keys(frame):
 
 def run_steps(frame):
     p = frame[POOL]
-    shared = frame[SHARED_STEPS] > 0 and frame[THREADS] > 1
-    if shared and atomic_cas(p, BUSY, 0, 1) == 0:
-        if p[STARTED] < frame[THREADS] and p[NO_THREADS] == 0:
-            start_threads(p, frame[THREADS])
-        p[FRAME] = frame
-        p[BEGAN] = clock_ns(p[CLOCK], p[CLOCK_ID])
-        took, pause_before = frame[TOOK], p[BEGAN] - p[ENDED]
-        p[EAGER] = took == 0 or took > p[WORTH_NS] or pause_before < p[IDLE_NS]
-        atomic_store(p, FINISHED, 0)
-        participate(p + WORD * RECORDS)
-        p[ENDED] = clock_ns(p[CLOCK], p[CLOCK_ID])
-        frame[TOOK] = p[ENDED] - p[BEGAN]
+    if frame[SHARED_STEPS] == 0 or frame[THREADS] <= 1:
+        run_alone(p, frame)
+    elif frame[ALONE_LEFT] == 0 and atomic_cas(p, BUSY, 0, 1) == 0:
+        begin = clock_ns(p[CLOCK], p[CLOCK_ID])
+        waited = run_shared(p, frame, begin)
+        now = p[ENDED]
         atomic_store(p, BUSY, 0)
-    else:  # nothing to share, or the pool serves another caller: the same slabs, alone
-        s = frame[STEPS]
-        for _ in range(frame[N_STEPS]):
-            run_whole(p, frame, s, 0)
-            if failed(frame, s):
-                break
-            s += WORD * STEP_WORDS
+        weigh(frame, now, now - begin, waited)
+    else:
+        begin = clock_ns(p[CLOCK], p[CLOCK_ID])
+        run_alone(p, frame)
+        now = clock_ns(p[CLOCK], p[CLOCK_ID])
+        learn_alone(frame, now, now - begin)
     return KERNEL_ERROR if frame[ERROR] != 0 else OK
+
+
+def run_alone(p, frame):
+    """The same slabs, in order, by the caller."""
+    s = frame[STEPS]
+    for _ in range(frame[N_STEPS]):
+        run_whole(p, frame, s, 0)
+        if failed(frame, s):
+            break
+        s += WORD * STEP_WORDS
+
+
+def run_shared(p, frame, begin):
+    """A region of the pool. Returns the ns that the caller spent waiting."""
+    if p[STARTED] < frame[THREADS] and p[NO_THREADS] == 0:
+        start_threads(p, frame[THREADS])
+    took, pause_before = frame[TOOK], begin - p[ENDED]
+    p[EAGER] = took == 0 or took > p[WORTH_NS] or pause_before < p[IDLE_NS]
+    p[FRAME], p[BEGAN] = frame, begin
+    atomic_store(p, FINISHED, 0)
+    waited = participate(p + WORD * RECORDS)
+    p[ENDED] = clock_ns(p[CLOCK], p[CLOCK_ID])
+    return waited
+
+
+def learn_alone(frame, now, took):
+    """Note a run alone. One that was interrupted says little: the estimate rises slowly."""
+    before = frame[ALONE_NS]
+    frame[ALONE_NS] = took if before == 0 else min(took, before + before // 4)
+    frame[LEARNED] = now
+    if frame[ALONE_LEFT] > 0:
+        frame[ALONE_LEFT] -= 1
+        if frame[ALONE_LEFT] == 0 and frame[ALONE_FOR] > 0:
+            frame[TRIAL_LEFT] = TRIAL
+
+
+def weigh(frame, now, took, waited):
+    """Learn from a shared run whether to share the next ones."""
+    frame[TOOK] = took
+    shared, alone = frame[SHARED_NS], frame[ALONE_NS]
+    if frame[TRIAL_LEFT] > 0:
+        frame[TRIAL_LEFT] -= 1
+        if frame[TRIAL_LEFT] > 0:
+            return
+        shared = took
+    if shared == 0:
+        shared = took
+    elif took < alone and took < shared:  # all is well again
+        shared -= (shared - took) // 2
+    else:
+        shared += (took - shared) // 8
+    frame[SHARED_NS] = shared
+    if alone > 0 and shared > alone:
+        longer = 2 * frame[ALONE_FOR] if took > alone else 0
+        runs = min(max(longer, ALONE_MIN_NS // alone), ALONE_MAX_NS // alone) + 1
+        frame[ALONE_FOR], frame[ALONE_LEFT] = runs, runs
+    else:
+        frame[ALONE_FOR] = 0
+        doubtful = took < SHORT_NS or 2 * waited > took
+        if doubtful and now - frame[LEARNED] > LEARN_NS:
+            frame[ALONE_LEFT] = 1
 
 
 def call_with(frame, items):

@@ -29,6 +29,9 @@ def work(args, lo, hi, thread):
 """
 
 
+NEVER = 2**62  # on the clock: a frame that learned then always shares its steps
+
+
 class Job:
     """Repeated steps over one array; `expected()` is what they compute in one call."""
 
@@ -41,6 +44,7 @@ class Job:
         program = tape.ShapeProgram()
         self.steps = steps
         self.frame = tape.Frame(program, [step, step, whole] * steps, threads=threads)
+        self.frame.words[layout.LEARNED] = NEVER
 
     def call(self):
         self.x[:] = 0
@@ -191,6 +195,34 @@ def test_without_a_futex():
     assert job.by_thread[1] > 0
     """
     process(text)
+
+
+def test_frames_stop_sharing_where_it_is_slower_and_try_again():
+    job = Job(2, steps=1)
+    words = job.frame.words
+
+    def shared_calls(count):
+        runs = 0
+        for _ in range(count):
+            words[layout.TOOK] = -1
+            assert job.call()
+            runs += words[layout.TOOK] != -1
+        return runs
+
+    assert shared_calls(10) == 10
+    words[layout.LEARNED] = 0
+    assert shared_calls(2) == 1  # short: one run alone, to compare
+    assert words[layout.ALONE_NS] > 0 and words[layout.LEARNED] > 0
+    words[layout.LEARNED] = NEVER
+    words[layout.ALONE_NS] = 1  # sharing cannot win
+    words[layout.ALONE_LEFT] = 0
+    assert shared_calls(1000) == 1
+    words[layout.ALONE_LEFT] = 1
+    words[layout.ALONE_FOR] = 1000
+    assert shared_calls(1 + layout.TRIAL) == layout.TRIAL
+    words[layout.ALONE_NS] = 10**15  # sharing wins
+    words[layout.ALONE_LEFT] = words[layout.TRIAL_LEFT] = 0
+    assert shared_calls(100) == 100
 
 
 def test_idle_workers_sleep():
