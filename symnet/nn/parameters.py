@@ -5,6 +5,7 @@ not at all, and parameters are set all or not at all.
 """
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,8 @@ def save_parameters(
     from safetensors.numpy import save  # noqa: PLC0415  only where files are written
 
     values = {name: p.get_value(borrow=True) for name, p in _by_name(parameters).items()}
-    write_whole(Path(path), save(values, dict(metadata) if metadata else None))
+    content = save(values, dict(metadata) if metadata else None)
+    write_whole(Path(path), _with_sorted_header(content))
 
 
 def read_parameters(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -88,6 +90,16 @@ def _by_name(parameters: Parameters) -> dict[str, SharedVariable]:
             raise DataError(f"two parameters are called {p.name}; files keep arrays by name")
         named[p.name] = p
     return named
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The same file with a header that depends on nothing but what it says: safetensors writes
+    metadata in an order that differs from run to run."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the data stay aligned
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def write_whole(path: Path, content: bytes) -> None:

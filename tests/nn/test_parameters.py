@@ -50,6 +50,17 @@ def test_the_file_is_safetensors(tmp_path):
     assert content[8 + size :][start:end] == np.array([0.5, -1.0]).tobytes()
 
 
+def test_equal_values_make_equal_files(tmp_path):
+    about = {f"key {k}": "text with ü" for k in range(20)}
+    contents = set()
+    for order in (1, -1, 1):
+        save_parameters(tmp_path / "p", parameters()[::order], dict(list(about.items())[::order]))
+        contents.add((tmp_path / "p").read_bytes())
+    assert len(contents) == 1
+    size = int.from_bytes(contents.pop()[:8], "little")
+    assert size % 8 == 0
+
+
 def test_names_may_be_given_apart(tmp_path):
     W, b = parameters()
     save_parameters(tmp_path / "p", {"layer.0": W, "layer.1": b})
