@@ -148,7 +148,7 @@ class RandomProgram:
         """A Python program that builds, compiles and runs the graph."""
         lines = ["import numpy as np", "import symnet", "import symnet.tensor as T", ""]
         for name, value in self.values.items():
-            shown = ", ".join(f"{x:.9g}" for x in value.ravel().tolist())
+            shown = ", ".join(map(str, value.ravel()))
             array = f"np.array([{shown}], {value.dtype.name!r})"
             lines.append(f"value_of_{name} = {array}.reshape({value.shape})")
         lines += [text for _, text in self.lines]
