@@ -21,6 +21,7 @@ from symnet.graph.types import FLOATS
 from symnet.graph.variables import Constant, SharedVariable, Variable
 from symnet.ops.casting import cast
 from symnet.ops.conversion import as_variable, is_weak, weak_constant
+from symnet.tensor.movement import specify_shape
 
 
 class In:
@@ -286,14 +287,15 @@ def fit(value: Any, target: Variable, what: str, error: type[SymnetError]) -> Va
         if lossless or not hasattr(value, "dtype"):
             variable = cast(variable, wanted.dtype)
             given = variable.type
-    sizes = zip(given.shape, wanted.shape)
-    if given.dtype != wanted.dtype or given.ndim != wanted.ndim:
+    sizes = list(zip(given.shape, wanted.shape))
+    fits = given.dtype == wanted.dtype and given.ndim == wanted.ndim
+    if not fits or any(a is not None and b is not None and a != b for a, b in sizes):
         advice = ""
-        if given.ndim == wanted.ndim:
+        if given.dtype != wanted.dtype and given.ndim == wanted.ndim:
             advice = f"; convert it with .astype({wanted.dtype!r})"
             if given.dtype == "float64" and config.floatX == "float32":
                 advice += " (some operand of it is float64)"
         raise error(f"{what} is {given}, {target} is {wanted}{advice}{listed([variable, target])}")
-    if any(a is not None and b is not None and a != b for a, b in sizes):
-        raise error(f"{what} is {given}, {target} is {wanted}{listed([variable, target])}")
+    if any(a is None and b is not None for a, b in sizes):  # a declared size is to be kept
+        variable = specify_shape(variable, wanted.shape)
     return variable

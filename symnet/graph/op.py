@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from symnet.errors import TypeMismatchError
+from symnet.errors import SymnetError, TypeMismatchError
+from symnet.graph.describe import name_in
 from symnet.graph.dims import Size
 from symnet.graph.origin import Origin
 from symnet.graph.types import TensorType
@@ -49,7 +50,13 @@ class Op:
         raise NotImplementedError
 
     def make_node(self, *inputs: Variable, origin: Origin | None = None) -> Apply:
-        return Apply(self, inputs, self.output_types(*inputs), origin)
+        """The op applied. Errors of `output_types` also show the lines that built the inputs."""
+        try:
+            types = self.output_types(*inputs)
+        except SymnetError as error:
+            name_in(error, inputs)
+            raise
+        return Apply(self, inputs, types, origin)
 
     def __call__(self, *inputs: Variable) -> Any:
         """The output, or the tuple of outputs if the op has several."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import ShapeError, TypeMismatchError
+from symnet.graph.describe import listed
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
 from symnet.graph.types import TensorType
@@ -34,7 +35,7 @@ def _merge(op: Any, a: Variable, b: Variable, axis_a: int, axis_b: int) -> int |
     if m is not None and n is not None and m != n:
         raise ShapeError(
             f"{op}: sizes {m} and {n} do not fit: dimension {axis_a} of {a} ({a.type}) "
-            f"and dimension {axis_b} of {b} ({b.type})"
+            f"and dimension {axis_b} of {b} ({b.type}){listed([a, b])}"
         )
     return n if m is None else m
 

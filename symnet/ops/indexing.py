@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import IndexOutOfBoundsError, TypeMismatchError
+from symnet.graph.describe import naming
 from symnet.graph.types import FLOATS, INTEGERS
 from symnet.graph.variables import Apply, Constant, Variable, make_constant
 from symnet.ops.arithmetic import add
@@ -44,11 +45,12 @@ def index(x: Variable, key: Any) -> Variable:
     Errors: TypeMismatchError for floats, symbolic masks, symbolic steps, too many indices;
     IndexOutOfBoundsError, when built or when run.
     """
-    entries = _expand(x, key)
-    folded = _index_vector(x, entries)
-    if folded is not None:
-        return folded
-    return _Plan(x, entries).build()
+    with naming(x):
+        entries = _expand(x, key)
+        folded = _index_vector(x, entries)
+        if folded is not None:
+            return folded
+        return _Plan(x, entries).build()
 
 
 def _expand(x: Variable, key: Any) -> list[Any]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph import dims
+from symnet.graph.describe import naming
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
 from symnet.graph.types import FLOATS, NUMPY_DTYPES, TensorType
@@ -186,7 +187,8 @@ def reduce(
     floats, is the dtype of the accumulator. Errors: TypeMismatchError, ShapeError.
     """
     x = as_variable(x)
-    axes = as_axes(axis, x.type.ndim)
+    with naming(x):
+        axes = as_axes(axis, x.type.ndim)
     if function in ("any", "all"):
         x = cast(x, "bool")
     wanted = None if dtype is None else TensorType(dtype).dtype

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from symnet.errors import ShapeError, TypeMismatchError
+from symnet.graph.describe import listed
 from symnet.graph.types import INTEGERS
 from symnet.graph.variables import Variable
 from symnet.ops import arithmetic
@@ -145,7 +146,7 @@ def _against(name: str, log_p: Variable, p: Variable, y: Variable) -> Variable:
     if not ndim or y.type.ndim != ndim - 1 or y.type.dtype not in INTEGERS:
         raise TypeMismatchError(
             f"{name}: {p} ({p.type}) takes probabilities of {ndim} dimensions or integer labels of "
-            f"{ndim - 1}, not {y} ({y.type})"
+            f"{ndim - 1}, not {y} ({y.type}){listed([p, y])}"
         )
     log_p, y = _aligned(name, log_p, y, ndim - 1)
     label = CheckedIndex(negative=False)  # -1 is no class
@@ -169,7 +170,7 @@ def _aligned(name: str, p: Variable, y: Variable, ndim: int) -> tuple[Variable, 
         if m is not None and n is not None and m != n:
             raise ShapeError(
                 f"{name}: sizes {m} and {n} in dimension {axis} differ: {p} ({p.type}), "
-                f"{y} ({y.type})"
+                f"{y} ({y.type}){listed([p, y])}"
             )
     p = addbroadcast(p, *(k for k in range(ndim) if y.type.shape[k] == 1))
     return p, addbroadcast(y, *(k for k in range(ndim) if p.type.shape[k] == 1))
