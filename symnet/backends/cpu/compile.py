@@ -12,11 +12,13 @@ needed), a newline, and a relocatable object file.
 import ctypes
 import functools
 import hashlib
+import importlib
 import importlib.util
 import json
 import linecache
 import os
 import platform
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -148,6 +150,8 @@ def _library(function: Any, signature: str, symbol: str) -> Any:
     from numba.core import compiler, sigutils, types  # noqa: PLC0415
     from numba.core.compiler_lock import global_compiler_lock  # noqa: PLC0415
 
+    _defer_scipy()
+
     class Bare(ccallback._CFuncCompiler):
         def _customize_flags(self, flags: Any) -> Any:
             flags = super()._customize_flags(flags)
@@ -174,6 +178,26 @@ def _library(function: Any, signature: str, symbol: str) -> Any:
         library.add_ir_module(module)
         library.finalize()
     return library
+
+
+def _defer_scipy() -> None:
+    """Spare the first compilation 0.1 s: Numba imports all of scipy.linalg to see if it is there.
+
+    Where Numba's users do call it, Numba imports it again.
+    """
+    if "numba.np.arraymath" in sys.modules:
+        return
+    import numba.np.linalg as linalg  # noqa: PLC0415
+
+    def ensure_blas() -> None:
+        if importlib.util.find_spec("scipy") is None:
+            raise ImportError("scipy")
+
+    original, linalg.ensure_blas = linalg.ensure_blas, ensure_blas
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = original
 
 
 class _Engine:
