@@ -76,10 +76,13 @@ class Training:
 
         rng = np.random.default_rng(settings.seed)
         hidden = settings.hidden
-        W1 = shared(he_uniform((pixels, hidden), rng, dtype="float32"), "hidden.weights")
-        b1 = shared(np.zeros(hidden, "float32"), "hidden.bias")
-        W2 = shared(glorot_uniform((hidden, CLASSES), rng, dtype="float32"), "output.weights")
-        b2 = shared(np.zeros(CLASSES, "float32"), "output.bias")
+        first = he_uniform((pixels, hidden), rng, dtype="float32")
+        second = glorot_uniform((hidden, CLASSES), rng, dtype="float32")
+        # Any: the operators of variables are not known to type checkers
+        W1: Any = shared(first, "hidden.weights")
+        b1: Any = shared(np.zeros(hidden, "float32"), "hidden.bias")
+        W2: Any = shared(second, "output.weights")
+        b2: Any = shared(np.zeros(CLASSES, "float32"), "output.bias")
         self.parameters = [W1, b1, W2, b2]
 
         x = T.matrix("x", dtype="float32")
@@ -95,12 +98,13 @@ class Training:
         loss = _loss(T.dot(kept, W2) + b2, y)
 
         self._rate = shared(np.array(settings.learning_rate, "float32"), "learning_rate")
-        self._total = shared(np.array(0, "float32"), "loss_of_the_epoch")
+        self._total: Any = shared(np.array(0, "float32"), "loss_of_the_epoch")
         updates = OPTIMIZERS[settings.optimizer](loss, self.parameters, self._rate)
         updates[self._total] = self._total + loss
-        X = shared(images, "images", borrow=True, shape=images.shape)
-        Y = shared(labels, "labels", borrow=True, shape=labels.shape)
-        self.order = order = shared(np.arange(count), "order", shape=(count,))
+        X: Any = shared(images, "images", borrow=True, shape=images.shape)
+        Y: Any = shared(labels, "labels", borrow=True, shape=labels.shape)
+        order: Any = shared(np.arange(count), "order", shape=(count,))
+        self.order = order
         i = T.lscalar("i")
         rows: Any = order[i * size : (i + 1) * size]
         self._shuffle = function([], [], updates={order: random.permutation(count)})
@@ -148,4 +152,4 @@ class Training:
 
 
 def _loss(scores: Any, y: Any) -> Any:
-    return T.nnet.categorical_crossentropy(T.nnet.softmax(scores), y).mean()
+    return T.mean(T.nnet.categorical_crossentropy(T.nnet.softmax(scores), y))
