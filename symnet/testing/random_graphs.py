@@ -222,7 +222,7 @@ class _Grower:
             shape = (1, *shape[1:]) if rng.random() < 0.5 else (*shape[:-1], 1)
         dtype = self.float if rng.random() < 0.8 else str(rng.choice(["float64", "int64", "int32"]))
         if dtype[0] == "f":
-            value = np.round(rng.uniform(-2, 2, shape), 3).astype("float32").astype(dtype)
+            value = np.round(rng.uniform(-2, 2, shape), 3).astype(dtype)
         else:
             value = np.asarray(rng.integers(-5, 6, shape)).astype(dtype)
         static = tuple(n if n == 1 or rng.random() < 0.3 else None for n in shape)
