@@ -75,6 +75,7 @@ class Plan(NamedTuple):
 
 SHARED_WORK = 1 << 17  # multiplications below which one thread is faster than two
 SLAB_WORK = 1 << 24  # multiplications that a slab keeps when there are more slabs than threads
+SLAB_ROWS = 128  # and rows, because every slab of rows packs all of B
 OWN_WORK = 1 << 30  # multiplications above which a BLAS for the same vectors is faster
 NARROW_CORES = frozenset({"Haswell", "Zen", "Sandybridge", "Nehalem", "Prescott", "Core2", "Atom"})
 
@@ -119,9 +120,9 @@ def plan(
     by_rows, by_columns = cost(largest(m, rows), n), cost(m, largest(n, lanes))
     axis = BY_ROWS if by_rows <= by_columns else BY_COLUMNS
     align = alignment(axis, dtype)
-    most = max((m, n)[axis] // align, 1)
-    slabs = min(threads, most)
-    while axis == BY_COLUMNS and 2 * slabs <= min(4 * threads, most, work // SLAB_WORK):
+    slabs = min(threads, max((m, n)[axis] // align, 1))
+    most = n // align if axis == BY_COLUMNS else m // SLAB_ROWS
+    while 2 * slabs <= min(4 * threads, most, work // SLAB_WORK):
         slabs *= 2
     return Plan(axis, slabs, align, own)
 

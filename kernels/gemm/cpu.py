@@ -18,6 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
 from symnet.kernels.gemm import (
     ALPHA,
     ALPHA_CONST,

@@ -1,15 +1,15 @@
 """What the own kernel gains: `python -m symnet.kernels.gemm.measure [--axes] [float64]`.
 
 Runs the gemms of the two networks of the benchmarks, and others, on two threads: through NumPy with
-its own threads, through the private BLAS in slabs, and through our kernel in slabs. Prints medians
-in microseconds and ratios; everything of a row is measured in one go. The slabs run in a native
-loop with a spinning barrier after every step, one Python thread each, so that nothing of the pool
-or the interpreter is in the times.
+its own threads, through the private BLAS in slabs, and through our kernel in slabs. Prints the
+fastest of many interleaved passes of each in microseconds, and ratios: the fastest, because a pass
+in which somebody else had a core says nothing about the kernels. The slabs run in a native loop
+with a spinning barrier after every step, one Python thread each, so nothing of the pool or the
+interpreter is in the times.
 """
 
 import ctypes
 import importlib.util
-import statistics
 import sys
 import threading
 import time
@@ -17,12 +17,20 @@ from pathlib import Path
 
 import numpy as np
 from numba import cfunc, types
-from symnet.kernels.gemm import cpu
-from symnet.kernels.intrinsics import as_ptr_int64, atomic_add, atomic_load, call_step, pause
 
 from symnet.kernels import gemm
+from symnet.kernels.gemm import cpu
+from symnet.kernels.intrinsics import (
+    as_ptr_int64,
+    atomic_add,
+    atomic_load,
+    call_integer,
+    call_step,
+    pause,
+)
 
 THREADS = 2
+ROUNDS = 5
 STEP = types.void(*[types.int64] * 4)
 SMALL = [
     ("NN", 16, 100, 784),
@@ -69,20 +77,31 @@ def private_blas():
 
 
 def drive(block, thread):
-    """Run a table of steps `repeats` times: (function, args, lo and hi for every thread) a row."""
+    """Run a table of steps `groups` times `repeats` times, and keep the fastest group's time.
+
+    A row of the table: (function, args, lo and hi for every thread)."""
     words = as_ptr_int64(block)
-    repeats, steps, table, gate, threads = words[0], words[1], words[2], words[3], words[4]
+    groups, repeats, steps, table = words[0], words[1], words[2], words[3]
+    gate, threads, clock, times = as_ptr_int64(words[4]), words[5], words[6], words[7]
     width = 2 + 2 * threads
-    passed = 0
-    for _ in range(repeats):
-        for step in range(steps):
-            row = as_ptr_int64(table + 8 * step * width)
-            if row[2 + 2 * thread] < row[3 + 2 * thread]:
+    passed, fastest = 0, 1 << 62
+    now = as_ptr_int64(times)
+    for _ in range(groups):
+        if thread == 0:
+            call_integer(clock, 1, times)
+        start = now[0] * 1000000000 + now[1]
+        for step in range(-1, repeats * steps):  # -1: nobody starts before the clock is read
+            row = as_ptr_int64(table + 8 * (step % steps) * width)
+            if step >= 0 and row[2 + 2 * thread] < row[3 + 2 * thread]:
                 call_step(row[0], row[1], row[2 + 2 * thread], row[3 + 2 * thread], thread)
-            atomic_add(as_ptr_int64(gate), 0, 1)
+            atomic_add(gate, 0, 1)
             passed += threads
-            while atomic_load(as_ptr_int64(gate), 0) < passed:
+            while atomic_load(gate, 0) < passed:
                 pause()
+        if thread == 0:
+            call_integer(clock, 1, times)
+            fastest = min(fastest, now[0] * 1000000000 + now[1] - start)
+            words[8] = fastest
 
 
 class Case:
@@ -124,46 +143,49 @@ class Case:
         return [function, args.ctypes.data, *spans], args
 
 
-def slabs_us(driver, rows, repeats):
-    """Microseconds of one pass over the table, two threads."""
-    table, gate = np.array(rows, "i8"), np.zeros(8, "i8")
-    block = np.array([repeats, len(rows), table.ctypes.data, gate.ctypes.data, THREADS], "i8")
-    spent = [0.0] * THREADS
-
-    def run(thread):
-        start = time.perf_counter()
-        driver(block.ctypes.data, thread)
-        spent[thread] = time.perf_counter() - start
-
-    threads = [threading.Thread(target=run, args=(t,)) for t in range(THREADS)]
+def slabs_us(driver, rows, groups, repeats):
+    """Microseconds of the fastest group of passes over the table, two threads."""
+    table, gate, now = np.array(rows, "i8"), np.zeros(8, "i8"), np.zeros(2, "i8")
+    clock = ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value
+    addresses = [table.ctypes.data, gate.ctypes.data, THREADS, clock, now.ctypes.data, 0]
+    block = np.array([groups, repeats, len(rows), *addresses], "i8")
+    threads = [
+        threading.Thread(target=driver, args=(block.ctypes.data, thread))
+        for thread in range(THREADS)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return min(spent) / repeats * 1e6
+    return block[8] / repeats / 1000
 
 
-def numpy_us(cases, repeats):
-    """Microseconds of the same gemms through NumPy, with its own threads."""
-    start = time.perf_counter()
-    for _ in range(repeats):
-        for case in cases:
-            case.numpy()
-    return (time.perf_counter() - start) / repeats * 1e6
+def numpy_us(cases, groups, repeats):
+    """Microseconds of the same gemms through NumPy, with its own threads: the fastest group."""
+    fastest = float("inf")
+    for _ in range(groups):
+        start = time.perf_counter()
+        for _ in range(repeats):
+            for case in cases:
+                case.numpy()
+        fastest = min(fastest, time.perf_counter() - start)
+    return fastest / repeats * 1e6
 
 
-def measure(driver, function, blas, cases, axis=None, rounds=5):
-    """Medians (NumPy, BLAS in slabs, own kernel in slabs) in microseconds of a list of cases."""
-    work = sum(2.0 * np.prod(case.shape) for case in cases)
-    repeats = max(1, min(2000, int(4e9 / (work + 1e5))))
+def measure(driver, function, blas, cases, axis=None):
+    """Microseconds of a list of cases: (NumPy, BLAS in slabs, own kernel in slabs)."""
+    work = sum(2.0 * np.prod(case.shape) for case in cases) + 1e5
+    repeats = max(1, int(5e6 / work))
+    groups = max(2, min(200, int(2e9 / (work * repeats))))
     tables = [[case.row(function, blas, own, axis) for case in cases] for own in (0, 1)]
     times = [[], [], []]
-    for _ in range(rounds):
-        times[0].append(numpy_us(cases, repeats))
-        time.sleep(0.15)  # NumPy's BLAS threads keep spinning for a while
+    for _ in range(ROUNDS):
+        times[0].append(numpy_us(cases, groups, repeats))
+        time.sleep(0.05)  # NumPy's BLAS threads keep spinning for a while
         for own in (0, 1):
-            times[1 + own].append(slabs_us(driver, [row for row, _ in tables[own]], repeats))
-    return [statistics.median(t) for t in times]
+            rows = [row for row, _ in tables[own]]
+            times[1 + own].append(slabs_us(driver, rows, groups, repeats))
+    return [min(t) for t in times]
 
 
 def main(arguments):

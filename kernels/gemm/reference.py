@@ -1,6 +1,7 @@
 """NumPy reference of the gemm step."""
 
 import numpy as np
+
 from symnet.kernels.gemm import BY_COLUMNS, BY_MATRICES, BY_ROWS
 
 
