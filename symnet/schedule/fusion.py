@@ -558,7 +558,11 @@ class Fusion:
             return False
         outside = set(group.outside)
         for v in reads:
-            outside.update(leaf for leaf in self.leaves(v) if leaf not in group.members)
+            for leaf in self.leaves(v):
+                if leaf not in group.members:
+                    if self.seq_of.get(leaf, -1) >= group.seq:
+                        return False  # the reshape of a member: complete when the step is
+                    outside.add(leaf)
         return len(outside) + len(group.writes) <= MAX_OPERANDS
 
     def _place_elementwise(self, node: Apply) -> None:

@@ -82,8 +82,8 @@ class Frame:
         words = self.words = np.zeros(layout.FRAME_WORDS, np.int64)
         base = args.ctypes.data
         args[linked.error_words] = words.ctypes.data + layout.ERROR * layout.WORD
-        for word, stride, size, length in linked.scratch:
-            args[word] = self._scratch
+        for word, stride, size, length, row in linked.scratch:
+            args[word] = self._scratch + row * self._row * threads
             args[stride] = _round(size * number(length))
         code = self.code = linked.code.copy()
         code[linked.patched_rows, 5] += base
@@ -160,12 +160,13 @@ class Frame:
                 top += size
             heapq.heappush(dying, (buffer.last, offset, available))
             offsets[k] = offset
-        scratch = max(
-            (_round(size * number(length)) for _, _, size, length in self.linked.scratch), default=0
+        # a row for each scratch operand of a step and each thread; steps share them
+        self._row = max(
+            (_round(size * number(length)) for _, _, size, length, _ in self.linked.scratch),
+            default=0,
         )
-        # every scratch operand of a step needs a row of its own
-        several = max((s for s in _scratch_counts(self.linked)), default=0)
-        self.arena_bytes = top + scratch * threads * max(several, 1)
+        several = max((row + 1 for *_, row in self.linked.scratch), default=0)
+        self.arena_bytes = top + self._row * threads * several
         self._arena = np.empty(self.arena_bytes + ALIGN, np.uint8)
         start = _round(self._arena.ctypes.data)
         self._scratch = start + top
@@ -206,12 +207,3 @@ class Frame:
 
 def _round(size: int) -> int:
     return (size + ALIGN - 1) // ALIGN * ALIGN
-
-
-def _scratch_counts(linked: Linked) -> list[int]:
-    counts: dict[int, int] = {}
-    for step in linked.steps:
-        if step.kind == "kernel":
-            kernel = linked.program.kernels[step.number]
-            counts[step.number] = sum(o.per_thread for o in kernel.operands)
-    return list(counts.values())

@@ -75,7 +75,8 @@ class Linked:
     pointer_buffers: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     pointer_offsets: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     error_words: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    scratch: tuple[tuple[int, int, int, Ref], ...] = ()  # pointer word, stride word, bytes, size
+    # of each scratch operand: pointer word, stride word, bytes, size, its number within the step
+    scratch: tuple[tuple[int, int, int, Ref, int], ...] = ()
     keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     steps: tuple[StepPlan, ...] = ()
     checks: tuple[Any, ...] = (None,)  # by id: ("static", ...), ("size", n), ("index", ...)
@@ -99,7 +100,7 @@ class Linker:
         self.sizes: list[tuple[int, int]] = []
         self.pointers: list[tuple[int, int, int]] = []
         self.errors: list[int] = []
-        self.scratch: list[tuple[int, int, int, Ref]] = []
+        self.scratch: list[tuple[int, int, int, Ref, int]] = []
         self.key_registers: dict[int, None] = {}
         self.steps: list[StepPlan] = []
         self.checks: list[Any] = [None]
@@ -267,8 +268,8 @@ class Linker:
                 self._patched(self.register_of[value.number])
             else:
                 self._word(value)
-        for word, size, length in scratch:
-            self.scratch.append((word, self._word(), size, length))
+        for row, (word, size, length) in enumerate(scratch):
+            self.scratch.append((word, self._word(), size, length, row))
         extent: Ref = ALWAYS
         if step.blocks is not None:
             self._size(step.blocks[0])
