@@ -8,10 +8,9 @@ f = symnet.function([x], T.tanh(x).sum())
 """
 
 from symnet import errors, tensor
-from symnet.autodiff import Lop, Rop, grad, hessian_vector_product
+from symnet.autodiff import Lop, Rop, clone, grad, hessian_vector_product
 from symnet.config import config
 from symnet.function import Function, In, Mode, Out, function, shared
-from symnet.graph import clone_replace as clone
 from symnet.graph.export import to_networkx
 from symnet.graph.printing import debugprint, pp
 
