@@ -6,12 +6,18 @@ from typing import Any
 import numpy as np
 
 from symnet.config import config
-from symnet.errors import FunctionError, MissingInputError, TypeMismatchError
+from symnet.errors import (
+    DuplicateInputError,
+    FunctionError,
+    MissingInputError,
+    TypeMismatchError,
+)
 from symnet.function.arguments import In, Out, Signature
 from symnet.function.call import Function
 from symnet.function.modes import Mode, as_mode
-from symnet.graph.traversal import graph_inputs
-from symnet.graph.variables import SharedVariable, Variable, make_shared
+from symnet.graph.describe import listed
+from symnet.graph.traversal import graph_inputs, leaves
+from symnet.graph.variables import Constant, SharedVariable, Variable, make_shared
 from symnet.ops.conversion import is_weak, weak_dtype
 from symnet.tensor.variable import use_evaluator
 
@@ -43,10 +49,11 @@ def function(
     givens      pairs (variable, value): in the graph the variable is replaced by the value
     no_default_updates  True, or a list of shared variables: do not make the updates that these
                 bring along (random streams do)
-    allow_input_downcast  True: convert arguments even if digits are lost; None: only Python floats
-                to float32; False: never
+    name        for messages
+    allow_input_downcast  True: convert arguments even if digits are lost; None: only scalars, and
+                lists of Python floats, to float32; False: never
     profile     True: measure every step; see `Function.profile`
-    on_unused_input  "raise", "warn" or "ignore"
+    on_unused_input  "raise" (as by default), "warn" or "ignore"
 
     `accept_inplace` and `rebuild_strict` are accepted for compatibility with Theano 1.0.
 
@@ -101,24 +108,33 @@ def shared(
 
 def _evaluate(variable: Variable, inputs: Mapping[Any, Any]) -> np.ndarray:
     """`.eval()`: compile on first use, keep the function on the variable."""
-    by_name = {v.name: v for v in graph_inputs([variable]) if v.name}
     values: dict[Variable, Any] = {}
     for key, value in inputs.items():
         if isinstance(key, str):
-            if key not in by_name:
+            named = [v for v in graph_inputs([variable]) if v.name == key]
+            if len(named) != 1:
+                many = "several inputs are" if named else "no input is"
                 raise FunctionError(
-                    f"eval: no input is called {key!r}; there are {sorted(by_name)}"
+                    f"eval: {many} called {key!r}{listed(graph_inputs([variable]))}"
                 )
-            key = by_name[key]
+            key = named[0]
+        if not isinstance(key, Variable):
+            raise TypeMismatchError(f"eval: {key!r:.60} is neither a variable nor a name")
+        if key in values:
+            raise DuplicateInputError(f"eval: {key} is given twice{listed([key])}")
         values[key] = value
-    missing = [v for v in graph_inputs([variable]) if v not in values]
-    if missing and not any(v.owner is not None for v in values):
-        described = ", ".join(f"{v} ({v.type})" for v in missing)
-        raise MissingInputError(f"eval: no value for {described}")
+    wanted = (config.mode, *values)
     known = getattr(variable.tag, "evaluator", None)
-    if known is None or known[0] != tuple(values):
+    if known is None or known[0] != wanted:
+        missing = [
+            v
+            for v in leaves([variable], stop=set(values))
+            if v not in values and not isinstance(v, (Constant, SharedVariable))
+        ]
+        if missing:
+            raise MissingInputError(f"eval: inputs without a value{listed(missing)}")
         compiled = function(list(values), variable, on_unused_input="ignore")
-        known = variable.tag.evaluator = (tuple(values), compiled)
+        known = variable.tag.evaluator = (wanted, compiled)
     return known[1](*values.values())
 
 
