@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from symnet.backends.cpu.pool import thread_count
+from symnet.cli.interrupt import insistent
 from symnet.cli.network import LEARNING_RATES, OPTIMIZERS, Settings, Training
 from symnet.cli.progress import progress
 from symnet.cli.record import PARAMETERS, Record
@@ -34,19 +35,22 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(settings: Settings, data: str | None, output: str) -> int:
-    record = Record(output, settings, source="")
-    digits = mnist(data)
-    record.source = "MNIST" if digits.source == "idx" else "synthetic digits, not MNIST"
-    train_x, train_y, test_x, test_y = digits.flat()
-    held_back = max(1, len(train_x) // 12)  # 5000 of MNIST's 60,000
-    if len(train_x) < 2 or not len(test_x):
-        raise DataError(f"{len(train_x)} training and {len(test_x)} test images are too few")
-    start = time.perf_counter()
-    training = Training(
-        settings,
-        (train_x[:-held_back], train_y[:-held_back]),
-        (train_x[-held_back:], train_y[-held_back:]),
-    )
+    record = Record(output, settings)
+    with insistent():
+        digits = mnist(data)
+        record.source = "MNIST" if digits.source == "idx" else "synthetic digits, not MNIST"
+        images, labels, test_images, test_labels, _ = digits
+        if len(images) < 2 or not len(test_images):
+            raise DataError(
+                f"{len(images)} training and {len(test_images)} test images are too few"
+            )
+        held_back = max(1, len(images) // 12)  # 5000 of MNIST's 60,000
+        start = time.perf_counter()
+        training = Training(
+            settings,
+            (images[:-held_back], labels[:-held_back]),
+            (images[-held_back:], labels[-held_back:]),
+        )
     network = "-".join(map(str, training.layers))
     threads = thread_count()
     print(
@@ -64,7 +68,7 @@ def _run(settings: Settings, data: str | None, output: str) -> int:
                 shown.finished(epoch)
     except KeyboardInterrupt:
         return _interrupted(record)
-    _, accuracy = training.evaluate(test_x, test_y)
+    _, accuracy = training.evaluate(test_images, test_labels)
     record.write_history(test_accuracy=accuracy)
     record.draw(f"{network} on {record.source}: test accuracy {100 * accuracy:.2f}%")
     print(f"parameters, history and loss curves are in {record.folder}")

@@ -1,7 +1,7 @@
 """The network of `symnet mnist` and its training, as expressions and compiled functions.
 
-Images and labels are shared variables. An epoch is two native calls: one draws the order of the
-examples, the other makes all the steps, each taking its minibatch through that order.
+Images, as bytes, and labels are shared variables. An epoch is two native calls: one draws the
+order of the examples, the other makes all the steps, each taking its minibatch through that order.
 """
 
 import time
@@ -53,7 +53,7 @@ class Epoch:
 class Training:
     """A network with one hidden layer of rectified linear units and a softmax on top.
 
-    train, validation   pairs (images float32 (n, pixels), labels int64 (n,))
+    train, validation   pairs (images uint8 (n, ...), labels (n,)); a pixel's value is a 255th
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Training:
         train: tuple[np.ndarray, np.ndarray],
         validation: tuple[np.ndarray, np.ndarray],
     ):
-        images, labels = train
+        images, labels = _rows(*train)
         count, pixels = images.shape
         size = settings.batch_size
         if size > count:
@@ -109,12 +109,16 @@ class Training:
         rows: Any = order[i * size : (i + 1) * size]
         self._shuffle = function([], [], updates={order: random.permutation(count)})
         self._train = function(
-            [i], loss, updates=updates, givens={x: X[rows], y: Y[rows]}, name="train"
+            [i], loss, updates=updates, givens={x: _inputs(X[rows]), y: Y[rows]}, name="train"
         )
+        pixel = T.matrix("pixels", dtype="uint8")
         scores = T.dot(units, W2) + b2
         right = T.eq(T.argmax(scores, axis=1), y)
         self._evaluate = function(
-            [x, y], [_loss(scores, y), T.mean(right.astype("float64"))], name="evaluate"
+            [pixel, y],
+            [_loss(scores, y), T.mean(right.astype("float64"))],
+            givens={x: _inputs(pixel)},
+            name="evaluate",
         )
 
     @property
@@ -147,8 +151,16 @@ class Training:
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         """Mean loss, and the share of images whose likeliest class is theirs."""
-        loss, accuracy = self._evaluate(images, labels)
+        loss, accuracy = self._evaluate(*_rows(images, labels))
         return float(loss), float(accuracy)
+
+
+def _rows(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return images.reshape(len(images), -1).view(np.uint8), labels.astype(np.int64)
+
+
+def _inputs(pixels: Any) -> Any:
+    return pixels.astype("float32") / 255
 
 
 def _loss(scores: Any, y: Any) -> Any:

@@ -24,7 +24,7 @@ class Record:
     Raises ConfigError where the folder cannot be written, before anything else is done.
     """
 
-    def __init__(self, folder: str | os.PathLike, settings: Settings, source: str):
+    def __init__(self, folder: str | os.PathLike, settings: Settings, source: str = ""):
         self.folder = Path(folder)
         self.settings = settings
         self.source = source

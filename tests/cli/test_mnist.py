@@ -30,6 +30,12 @@ def forward(parameters, images):
     return np.maximum(images @ W1 + b1, 0) @ W2 + b2
 
 
+def halves(digits):
+    """Training and validation data, as the command divides them."""
+    images, labels = digits.train_images, digits.train_labels
+    return (images[:605], labels[:605]), (images[605:], labels[605:])
+
+
 # ---- results
 
 
@@ -70,9 +76,8 @@ def test_a_run_learns_and_its_numbers_are_those_of_its_parameters(
 def test_an_epoch_is_that_of_numpy(digits, size):
     """Every image once, in the order drawn, the last minibatch with what is left."""
     x, y, _, _ = digits.flat()
-    train, validation = (x[:605], y[:605]), (x[605:], y[605:])
     settings = Settings(hidden=12, optimizer="sgd", learning_rate=0.1, batch_size=size, dropout=0)
-    training = Training(settings, train, validation)
+    training = Training(settings, *halves(digits))
     parameters = {p.name: p.get_value().astype("float64") for p in training.parameters}
     W1, b1, W2, b2 = parameters.values()
     epoch = training.epoch(1)
@@ -104,9 +109,8 @@ def test_an_epoch_is_that_of_numpy(digits, size):
 
 
 def test_the_learning_rate_falls_linearly(digits):
-    x, y, _, _ = digits.flat()
     settings = Settings(hidden=4, optimizer="sgd", learning_rate=0.5, epochs=4, batch_size=605)
-    training = Training(settings, (x[:605], y[:605]), (x[605:], y[605:]))
+    training = Training(settings, *halves(digits))
     assert [training.epoch(k).learning_rate for k in (1, 2, 3, 4)] == [0.5, 0.375, 0.25, 0.125]
 
 
@@ -285,9 +289,8 @@ def test_every_setting_has_its_option():
 
 
 def test_the_record_of_one_epoch_can_be_drawn(tmp_path, digits):
-    x, y, _, _ = digits.flat()
     settings = Settings(hidden=4, epochs=1, batch_size=605)
-    training = Training(settings, (x[:605], y[:605]), (x[605:], y[605:]))
+    training = Training(settings, *halves(digits))
     record = Record(tmp_path, settings, "drawn")
     record.add(training.epoch(1), training.parameters, training.layers)
     record.draw("one epoch")
