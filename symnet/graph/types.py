@@ -106,7 +106,10 @@ class TensorType:
                 raise ShapeError(
                     f"{what} has shape {array.shape}; {self} wants size {size} in dimension {axis}"
                 )
-        return np.require(array.astype(wanted, copy=False), requirements="CA").reshape(array.shape)
+        fitting = np.require(array.astype(wanted, copy=False), requirements="CA")
+        if fitting.dtype is not wanted:  # unpickled arrays have dtype objects of their own
+            fitting = fitting.view(wanted)
+        return fitting.reshape(array.shape)
 
     def __call__(self, name: str | None = None) -> Any:
         from_type = _hooks["variable"]

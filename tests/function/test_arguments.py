@@ -1,5 +1,6 @@
 """What `function` takes: inputs and defaults, outputs, updates, givens, conversions."""
 
+import pickle
 from collections import OrderedDict
 
 import numpy as np
@@ -147,6 +148,7 @@ LAYOUTS = {
     "list": lambda a: a.tolist() if a.size else a,
     "buffer": lambda a: np.asarray(memoryview(a.copy())),
     "subclass": lambda a: a.view(_Subclass),
+    "unpickled": lambda a: pickle.loads(pickle.dumps(a)),
     "integers": lambda a: a.astype("int16"),
 }
 
