@@ -66,11 +66,11 @@ def _run(settings: Settings, data: str | None, output: str) -> int:
                 epoch = training.epoch(number, between)
                 record.add(epoch, training.parameters, training.layers)
                 shown.finished(epoch)
+        _, accuracy = training.evaluate(test_images, test_labels)
+        record.write_history(test_accuracy=accuracy)
+        record.draw(f"{network} on {record.source}: test accuracy {100 * accuracy:.2f}%")
     except KeyboardInterrupt:
         return _interrupted(record)
-    _, accuracy = training.evaluate(test_images, test_labels)
-    record.write_history(test_accuracy=accuracy)
-    record.draw(f"{network} on {record.source}: test accuracy {100 * accuracy:.2f}%")
     print(f"parameters, history and loss curves are in {record.folder}")
     note = "" if digits.source == "idx" else f" ({record.source})"
     print(f"test accuracy {100 * accuracy:.2f}%{note}", flush=True)
