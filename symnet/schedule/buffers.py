@@ -217,7 +217,7 @@ class Planner:
         updated = {s for s, _ in self.updates}
         safe = [
             self._private(variable)
-            if any(leaf in updated for leaf in self.fusion.leaves(variable))
+            if any(self._root(leaf) in updated for leaf in self.fusion.leaves(variable))
             else variable
             for _, variable in self.final_copies
         ]
@@ -550,7 +550,7 @@ class Planner:
     def _ref(self, size: Size) -> Ref:
         """A size as a register of the shape program; iterative."""
         if isinstance(size, int):
-            return size
+            return _wrapped(size)
         stack = [size]
         while stack:
             top = stack[-1]
@@ -568,7 +568,7 @@ class Planner:
                     continue
                 entry = (
                     top.op,
-                    *(self.register_of[a] if isinstance(a, Dim) else a for a in top.args),
+                    *(self.register_of[a] if isinstance(a, Dim) else _wrapped(a) for a in top.args),
                 )
             self.register_of[top] = Reg(len(self.registers))
             self.registers.append(entry)
@@ -682,6 +682,11 @@ class Planner:
                 (out[0], self._ref(out[1])), self._ref(n), tuple(words), self._origin(step.origin)
             )
         )
+
+
+def _wrapped(number: int) -> int:
+    """A number as int64 arithmetic leaves it."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def _storages(step: Step) -> list[Storage]:

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 
 from symnet.errors import CompilerError
 from symnet.graph import dims
-from symnet.graph.dims import Size
+from symnet.graph.dims import Dim, Size
 from symnet.graph.op import Op
 from symnet.graph.origin import Origin
 from symnet.graph.types import FLOATS
 from symnet.graph.variables import Apply, Constant, Variable
+from symnet.ops.arithmetic import strong_mul
 from symnet.ops.barrier import Barrier
 from symnet.ops.contraction import BatchedDot, Dot, Gemm
 from symnet.ops.elementwise import Elementwise, tree_cost
@@ -704,9 +705,12 @@ class Fusion:
             raise CompilerError(f"{node.op} of {out.type.dtype} should have been rewritten")
         if isinstance(node.op, Gemm):
             c, alpha, a, b, beta = node.inputs
-            for scalar in (alpha, beta):
-                if not isinstance(scalar, Constant):
-                    self.store(scalar)
+            if not isinstance(alpha, Constant):
+                self.store(alpha)
+            if not isinstance(beta, Constant):  # the step adds to what is there, already scaled
+                c = strong_mul(beta, c)
+                self.shapes.of[c] = self.shapes.of[out]
+                self.inline[c] = 1
         else:
             a, b = node.inputs
             c = None
@@ -824,7 +828,9 @@ def blas_layout(view: Strided | None) -> bool:
     unit = column == 1 or row == 1
 
     def readable(s: Size) -> bool:
-        return not isinstance(s, int) or s > 0
+        if isinstance(s, Dim):  # a product with a number: rows taken backwards
+            return s.op != "mul" or not any(isinstance(a, int) and a < 0 for a in s.args)
+        return s > 0
 
     return unit and readable(row) and readable(column)
 

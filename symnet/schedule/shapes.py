@@ -169,7 +169,9 @@ class Shapes:
         if any(a is None for a in args):
             return None
         name = node.op.name  # type: ignore[attr-defined]
-        if name.startswith("cast_"):
+        if name == "cast_bool":
+            return dims.apply("ne", args[0], 0)
+        if name == "cast_int64":
             return args[0]
         if name == "neg":
             return dims.apply("sub", 0, args[0])

@@ -271,7 +271,8 @@ class Values:
         size = self.shapes.value_or_none(node.inputs[1])
         if size is None:
             raise CompilerError("the size of an index check is not a size")
-        negative = node.op.negative  # type: ignore[attr-defined]
+        # a uint64 beyond int64 turns negative when cast, and must not count from the end
+        negative = node.op.negative and index.dtype != "uint64"  # type: ignore[attr-defined]
         key = ("check", index, size, negative)
         if key not in self._lets:
             function = "check_index" if negative else "check_label"
