@@ -218,8 +218,10 @@ def test_label_outside_the_classes(mode):
     train = symnet.function([x, y], cost, updates=[(W, W - gradient)], mode=mode)
     train(ONES, [0, 3])
     before = W.get_value()
-    with Refused(IndexOutOfBoundsError, "index 4", "size 4", "int64", "(2,)", line="the loss"):
-        train(ONES, [0, 4])
+    for label in (4, -1):
+        parts = (str(label), "size 4", "int64", "(2,)")
+        with Refused(IndexOutOfBoundsError, *parts, line="the loss"):
+            train(ONES, [0, label])
     with Refused(ShapeError, "2 and 3", line="the loss"):
         train(ONES, [0, 1, 2])
     assert W.get_value().tobytes() == before.tobytes()
