@@ -9,16 +9,13 @@ An entry of the cache is a header line of JSON (symbol by function name, the ext
 needed), a newline, and a relocatable object file.
 """
 
-import ctypes
 import functools
 import hashlib
-import importlib
 import importlib.util
 import json
 import linecache
 import os
 import platform
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,6 +24,8 @@ from typing import Any
 
 import symnet.kernels
 from symnet.backends.cpu import cache
+from symnet.backends.cpu.compile_llvm import Code, Engine, assembler, emit
+from symnet.backends.cpu.compile_numba import lower
 from symnet.errors import BackendError
 
 STEP = "void(int64, int64, int64, int64)"
@@ -71,15 +70,6 @@ def native_functions(sources: Iterable[Source]) -> list[int]:
     return [once(s.key, lambda s=s: _compile(s))[s.entry] for s in sources]
 
 
-@dataclass(frozen=True)
-class Code:
-    """Relocatable object code: symbol by function name, and external symbols that it needs."""
-
-    symbols: dict[str, str]
-    externals: list[str]
-    content: bytes
-
-
 def once(key: str, build: Callable[[], Code]) -> dict[str, int]:
     """Addresses by function name of the code under `key`: linked already, stored, or built now."""
     addresses = _linked.get(key)
@@ -91,7 +81,7 @@ def once(key: str, build: Callable[[], Code]) -> dict[str, int]:
                 if code is None:
                     code = build()
                     _store(key, code)
-                addresses = _linked[key] = _Engine.get().link(code)
+                addresses = _linked[key] = Engine.get().link(code)
     return addresses
 
 
@@ -101,7 +91,7 @@ def _stored(key: str) -> Code | None:
         return None
     header, _, content = data.partition(b"\n")
     code = Code(**json.loads(header), content=content)
-    return code if _Engine.get().can_link(code) else None
+    return code if Engine.get().can_link(code) else None
 
 
 def _store(key: str, code: Code) -> None:
@@ -109,132 +99,37 @@ def _store(key: str, code: Code) -> None:
     cache.store("kernels", key, json.dumps(header).encode() + b"\n" + code.content)
 
 
-def external_symbols(module: Any) -> list[str]:
-    """The functions that an LLVM module calls and does not define."""
-    return sorted(
-        function.name
-        for function in module.functions
-        if function.is_declaration and not function.name.startswith("llvm.")
-    )
+def assembly(text: str, entry: str, *, signature: str = STEP) -> str:
+    """The processor's instructions for a kernel, as text. Compiled anew: for people and tests."""
+    source = Source(text, entry, signature)
+    return assembler(_lowered(source), _symbol(source))
 
 
 def _compile(source: Source) -> Code:
-    symbol = f"symnet_{source.key}"
+    code = emit(_lowered(source), {source.entry: _symbol(source)}, thorough=True)
+    if not Engine.get().can_link(code):
+        raise BackendError(f"the kernel {source.entry!r} needs {code.externals}: it may not raise")
+    return code
+
+
+def _symbol(source: Source) -> str:
+    return f"symnet_{source.key}"
+
+
+def _lowered(source: Source) -> list[str]:
+    """The kernel as LLVM assembly."""
     filename = f"<symnet {source.entry} {source.key[:12]}>"
     linecache.cache[filename] = (len(source.text), None, source.text.splitlines(True), filename)
     namespace: dict[str, Any] = {"__name__": "symnet_kernel"}
     try:
         exec(compile(source.text, filename, "exec"), namespace)
         function = namespace[source.entry]
-        function.__name__ = function.__qualname__ = symbol
-        library = _library(function, source.signature, symbol)
+        function.__name__ = function.__qualname__ = _symbol(source)
+        return lower(function, source.signature, _symbol(source))
     except Exception as problem:
         raise BackendError(
             f"the kernel {source.entry!r} does not compile: {problem}\n{_numbered(source.text)}"
         ) from problem
-    module = library._final_module
-    code = Code({source.entry: symbol}, external_symbols(module), library._get_compiled_object())
-    if not _Engine.get().can_link(code):
-        raise BackendError(f"the kernel {source.entry!r} needs {code.externals}: it may not raise")
-    return code
-
-
-def _library(function: Any, signature: str, symbol: str) -> Any:
-    """Numba's code library of `function`, callable from C under the name `symbol`.
-
-    As `numba.cfunc`, whose wrapper, however, reports exceptions through the interpreter and so
-    cannot be linked without Numba.
-    """
-    import numba.core.ccallback as ccallback  # noqa: PLC0415  (0.2 s, only when compiling)
-    from llvmlite import ir  # noqa: PLC0415
-    from numba.core import compiler, sigutils, types  # noqa: PLC0415
-    from numba.core.compiler_lock import global_compiler_lock  # noqa: PLC0415
-
-    _defer_scipy()
-
-    class Bare(ccallback._CFuncCompiler):
-        def _customize_flags(self, flags: Any) -> Any:
-            flags = super()._customize_flags(flags)
-            flags.no_cfunc_wrapper = True
-            return flags
-
-    arguments, result = sigutils.normalize_signature(signature)
-    options = {"error_model": "numpy"}
-    target = ccallback.CFunc._targetdescr
-    with global_compiler_lock:
-        bare = Bare(function, target, options, {}, compiler.Compiler).compile(arguments, result)
-        context, library = bare.target_context, bare.library
-        values = [context.get_value_type(argument) for argument in arguments]
-        void = result == types.void
-        kind = ir.FunctionType(ir.VoidType() if void else context.get_value_type(result), values)
-        module = context.create_module("entry")
-        convention = context.call_conv
-        callee_type = convention.get_function_type(result, arguments)
-        callee = ir.Function(module, callee_type, bare.fndesc.llvm_func_name)
-        entry = ir.Function(module, kind, symbol)
-        builder = ir.IRBuilder(entry.append_basic_block())
-        _, value = convention.call_function(builder, callee, result, arguments, entry.args)
-        builder.ret_void() if void else builder.ret(value)
-        library.add_ir_module(module)
-        library.finalize()
-    return library
-
-
-def _defer_scipy() -> None:
-    """Spare the first compilation 0.1 s: Numba imports all of scipy.linalg to see if it is there.
-
-    Where Numba's users do call it, Numba imports it again.
-    """
-    if "numba.np.arraymath" in sys.modules:
-        return
-    import numba.np.linalg as linalg  # noqa: PLC0415
-
-    def ensure_blas() -> None:
-        if importlib.util.find_spec("scipy") is None:
-            raise ImportError("scipy")
-
-    original, linalg.ensure_blas = linalg.ensure_blas, ensure_blas
-    try:
-        importlib.import_module("numba.np.arraymath")
-    finally:
-        linalg.ensure_blas = original
-
-
-class _Engine:
-    """The process's one LLVM engine, which links object code."""
-
-    _instance: "_Engine | None" = None
-
-    @classmethod
-    def get(cls) -> "_Engine":
-        if cls._instance is None:
-            cls._instance = cls()
-        return cls._instance
-
-    def __init__(self) -> None:
-        import llvmlite.binding as llvm  # noqa: PLC0415  (25 ms)
-
-        self._llvm = llvm
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        _keep(self._engine)
-
-    def can_link(self, code: Code) -> bool:
-        """Whether all symbols can be resolved; LLVM ends the process when one cannot."""
-        return all(self._llvm.address_of_symbol(name) is not None for name in code.externals)
-
-    def link(self, code: Code) -> dict[str, int]:
-        self._engine.add_object_file(self._llvm.ObjectFileRef.from_data(code.content))
-        self._engine.finalize_object()
-        find = self._engine.get_function_address
-        return {name: find(symbol) for name, symbol in code.symbols.items()}
-
-
-def _keep(owner: object) -> None:
-    """Never free code, not even while the interpreter exits: worker threads may still run it."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))
 
 
 @functools.cache

@@ -22,7 +22,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from symnet.backends.cpu.compile import Code, external_symbols, fingerprint, once
+from symnet.backends.cpu.compile import fingerprint, once
+from symnet.backends.cpu.compile_llvm import Code, emit
 from symnet.errors import CompilerError
 
 
@@ -39,23 +40,8 @@ def word_functions(text: str, constants: Mapping[str, int]) -> dict[str, int]:
 
 
 def _compile(text: str, constants: dict[str, int], prefix: str) -> Code:
-    import llvmlite.binding as llvm  # noqa: PLC0415
-
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    functions, assembly = _assembly(text, constants, prefix)
-    module = llvm.parse_assembly(assembly)
-    module.verify()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=2,
-        jit=True,
-    )
-    tuning = llvm.create_pipeline_tuning_options(speed_level=2)
-    builder = llvm.create_pass_builder(machine, tuning)
-    builder.getModulePassManager().run(module, builder)
-    return Code(functions, external_symbols(module), machine.emit_object(module))
+    symbols, assembly = _assembly(text, constants, prefix)
+    return emit([assembly], symbols, thorough=False)
 
 
 def _assembly(text: str, constants: dict[str, int], prefix: str) -> tuple[dict[str, str], str]:

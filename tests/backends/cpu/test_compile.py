@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -98,6 +99,36 @@ def test_division_by_zero_follows_numpy():
     block = np.array([1.0, 0.0])
     CALL(compile.native_function(text, "ratio"))(block.ctypes.data, 0, 0, 0)
     assert block[0] == np.inf
+
+
+LOOP = (
+    HEAD
+    + """
+def loop(args, lo, hi, thread):
+    p, q = as_ptr_float32(invariant_word(args, 0)), as_ptr_float32(invariant_word(args, 1))
+    r = as_ptr_float32(invariant_word(args, 2))
+    total = load_0(p, lo)
+    for i in range(lo, hi):
+        {body}
+    store_3(r, 0, total)
+"""
+)
+PRODUCT = "store_2(r, i + 1, load_0(p, i) * load_1(q, i))"
+
+
+def vector_instructions(body, kind):
+    """How many instructions of a kind, on whole vectors, the loop got."""
+    text = compile.assembly(LOOP.format(body=body), "loop")
+    return sum(
+        kind + "ps" in line and ("ymm" in line or "zmm" in line) for line in text.split("\n")
+    )
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="reads x86 assembly")
+def test_loops_over_disjoint_buffers_are_vectorised():
+    assert vector_instructions(PRODUCT, "vmul")
+    assert vector_instructions("total = add_reassoc(total, load_0(p, i))", "vadd")
+    assert not vector_instructions("total = total + load_0(p, i)", "vadd")
 
 
 LOAD = """
