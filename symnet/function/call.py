@@ -1,6 +1,7 @@
 """A compiled function: what a user calls."""
 
 import copy
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -60,12 +61,13 @@ class Function:
             self._runner = build(signature, mode, profile)
             if profile:
                 self.profile = Profile(self._runner, name)
-        self._call = self._straight() or (lambda *args: self._general(args))
+        self._short = self._straight()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs:
             args = self._by_name(args, kwargs)
-        return self._call(*args)
+        short = self._short
+        return self._general(args) if short is None else short(*args)
 
     def _straight(self) -> Callable[..., Any] | None:
         if not isinstance(self._runner, Runner):
@@ -73,8 +75,9 @@ class Function:
         if any(isinstance(i.value, SharedVariable) for i in self.inputs):
             return None
         convert = [i.allow_downcast is not False and not i.strict for i in self.inputs]
+        general = _weakly(self)
         return straight_call(
-            self._runner, self._signature.form, self._defaults, convert, self._general, _MISSING
+            self._runner, self._signature.form, self._defaults, convert, general, _MISSING
         )
 
     def _general(self, args: Sequence[Any]) -> Any:
@@ -312,6 +315,18 @@ class Function:
         return f"<symnet function {self.name or ''}({', '.join(names)})>"
 
     __str__ = __repr__
+
+
+def _weakly(function: Function) -> Callable[[Sequence[Any]], Any]:
+    """`function._general` without keeping the function, and so its arenas, alive in a cycle."""
+    reference = weakref.ref(function)
+
+    def general(args: Sequence[Any]) -> Any:
+        alive = reference()
+        assert alive is not None  # it is being called
+        return alive._general(args)
+
+    return general
 
 
 def _pairs(

@@ -51,7 +51,8 @@ def straight_call(
     if isinstance(form, list):
         scope.update({f"key{k}": key for k, key in enumerate(form)})
     exec(text, scope)
-    call: Callable[..., Any] = scope["call"]
+    # taken out, lest the function be kept alive by its own globals
+    call: Callable[..., Any] = scope.pop("call")
     return call
 
 

@@ -105,6 +105,7 @@ class Runner:
         origins: Sequence[Origin],
         profile: bool = False,
     ):
+        self._bindings: OrderedDict[tuple[int, ...], list[LeasedFrame]] = OrderedDict()
         self.linked = linked
         linked.code = linked.local_code()
         self.program = linked.program
@@ -134,8 +135,11 @@ class Runner:
         self.output_dtypes = [np.dtype(o.dtype) for o in self.program.outputs]
         self.overwritten = self._overwritten()
         self.free: list[LeasedFrame] = []  # of the last binding
-        self._bindings: OrderedDict[tuple[int, ...], list[LeasedFrame]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        for free in self._bindings.values():
+            free.clear()  # frames and the lists they lie in keep each other, and arenas, alive
 
     def _overwritten(self) -> list[int]:
         """Positions of shared variables whose storage the program writes."""

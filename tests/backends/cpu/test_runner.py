@@ -1,6 +1,8 @@
+import gc
 import signal
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -76,6 +78,21 @@ def test_bindings_are_kept_and_the_oldest_forgotten():
         assert len(runner._bindings) <= BINDINGS
     frames = [frame for free in runner._bindings.values() for frame in free]
     assert len(frames) == len(runner._bindings)  # one caller needs one frame of each
+
+
+def test_memory_is_freed_with_the_function():
+    """At once, not when the garbage collector next looks: arenas are large."""
+    f = symnet.function([x], T.dot(x, x.T).sum())
+    for rows in (3, 4):
+        f(np.ones((rows, 2), "float32"))
+    arenas = [weakref.ref(e._arena) for free in f._runner._bindings.values() for e in free]
+    assert len(arenas) == 2
+    gc.disable()
+    try:
+        del f
+        assert [arena() for arena in arenas] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_simultaneous_calls_have_frames_of_their_own():
