@@ -13,8 +13,7 @@ from symnet.config import config
 from symnet.function import Function, In, Mode, Out, function, shared
 from symnet.graph.export import to_networkx
 from symnet.graph.printing import debugprint, pp
-
-__version__ = "0.1.0"
+from symnet.version import __version__
 
 tensor.grad = grad  # Theano's T.grad; tensor lies below autodiff and cannot import it
 
@@ -25,6 +24,7 @@ __all__ = [
     "Mode",
     "Out",
     "Rop",
+    "__version__",
     "clone",
     "config",
     "debugprint",

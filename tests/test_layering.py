@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Each room may import itself and the rooms to its left. Rooms on one line do not see each other.
 ORDER = [
-    ["errors"],
+    ["errors", "version"],
     ["config"],
     ["graph"],
     ["ops"],

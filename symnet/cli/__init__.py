@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from symnet.errors import SymnetError
+from symnet.version import __version__
 
 __all__ = ["main"]
 
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "`symnet COMMAND --help` explains each.\n\nexample:\n  symnet mnist --epochs 3",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    version = sys.modules["symnet"].__version__  # type: ignore[attr-defined]
+    version = __version__
     parser.add_argument("--version", action="version", version=f"symnet {version}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="what to do")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its arguments")

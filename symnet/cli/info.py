@@ -4,7 +4,6 @@ import argparse
 import importlib.metadata
 import os
 import platform
-import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from symnet.backends.cpu.blas import blas
 from symnet.backends.cpu.pool import available_threads, thread_count
 from symnet.config import cache_folder, config
 from symnet.errors import BackendError
+from symnet.version import __version__
 
 PACKAGES = ("numba", "llvmlite", "scipy-openblas32", "networkx", "safetensors", "matplotlib")
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
 def facts() -> Iterator[tuple[str, str]]:
     """Names and texts, in the order in which they are shown."""
-    yield "symnet", sys.modules["symnet"].__version__  # type: ignore[attr-defined]
+    yield "symnet", __version__
     yield "Python", f"{platform.python_version()} ({platform.python_implementation()})"
     yield "system", f"{platform.system()} {platform.machine()}"
     yield "NumPy", np.__version__
