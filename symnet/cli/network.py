@@ -32,7 +32,7 @@ class Settings:
     learning_rate: float = LEARNING_RATES["momentum"]
     epochs: int = 10
     batch_size: int = 128
-    dropout: float = 0.3
+    dropout: float = 0.0
     seed: int = 0
 
 
