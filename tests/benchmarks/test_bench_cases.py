@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+
 from symnet.benchmarks.cases import CASES, layers, manners, mlp, new_batch
 from symnet.benchmarks.peers import PEERS
 from symnet.benchmarks.runner import relative_error

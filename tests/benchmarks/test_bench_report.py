@@ -5,11 +5,11 @@ import math
 from dataclasses import replace
 
 import pytest
+
+from symnet.benchmarks import command, machine, report
 from symnet.benchmarks.cases import CASES
 from symnet.benchmarks.runner import Entry, Options
 from symnet.benchmarks.verdicts import PROMISES, judge, quantity
-
-from symnet.benchmarks import command, machine, report
 
 
 def measured(case, peer, *rounds, variant="", **more):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from symnet.benchmarks.cases import CASES, Case, Variant, mlp
 from symnet.benchmarks.peers import PEERS, Peer
 from symnet.benchmarks.process import Worker, WorkerError, environment, interpreter

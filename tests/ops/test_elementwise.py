@@ -9,13 +9,13 @@ import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, from_dtype
-from symnet.kernels.scalar.evaluate import evaluate as scalar_function
 
 import symnet.tensor as T
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph.types import DTYPES, FLOATS, TensorType
+from symnet.kernels.scalar.evaluate import evaluate as scalar_function
 from symnet.ops import arithmetic, exponential, scalar, special
 from symnet.ops.conversion import common_dtype
 from symnet.ops.elementwise import ELEMENTWISE

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from symnet.kernels.scalar import evaluate as compiled
 
 import symnet.tensor  # noqa: F401
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph import TensorType
+from symnet.kernels.scalar import evaluate as compiled
 from symnet.ops.conversion import as_variable
 from symnet.ops.generate import REFERENCES
 from symnet.ops.random import Permutation, RandomStreams, philox

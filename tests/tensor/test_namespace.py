@@ -216,7 +216,7 @@ THEANO = set(
     smallest specify_shape split sqr sqrt square squeeze stack stacklists std sub sum switch take
     tan tanh tensor tensor3 tensor4 tensordot tile trace transpose tri tril triu true_div trunc
     unbroadcast var vector vectors vertical_stack where xor zeros zeros_like
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 
