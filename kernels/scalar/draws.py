@@ -33,7 +33,7 @@ def uniform_from_bits_float64(high: Value, low: Value) -> Value:
 
 def _radius(u: Value) -> Value:
     """sqrt(-2 log u) for 0 < u <= 1."""
-    k, m, _ = split(u)
+    k, m = split(u)
     return (log_of(k, m - 1.0) * -2.0).abs().sqrt()
 
 

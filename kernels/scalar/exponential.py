@@ -41,9 +41,9 @@ LOG2_E = 1.4426950408889634
 FORMATS = {
     "float32": Format(
         23, 127, 0.693145751953125, 1.428606765330187e-06, -104.0, 88.8,
-        # relative error 2^-30.9, in expm1
-        (0.5, 0.1666666567325592, 0.04166647046804428, 0.008333560079336166,
-         0.0013934570597484708, 0.00019750639330595732),
+        # relative error 2^-26.0, in expm1
+        (0.4999999701976776, 0.16666539013385773, 0.04166749492287636, 0.008367150090634823,
+         0.0013866216177120805),
         # relative error 2^-32.7
         (0.24022650718688965, 0.055504098534584045, 0.009618077427148819,
          0.0013334632385522127, 0.00015456353139597923, 1.5004040506028105e-05),
@@ -103,17 +103,17 @@ def half_exp(x: Value) -> Value:
     return scale_twice(exp_less_one(r) + 1.0, biased)
 
 
-def exp_to(x: Value, limit: float) -> Value:
-    """e**x for -20 <= x, taken as `limit` above it: nothing under- or overflows."""
-    r, biased = reduce(select(x > limit, limit, x), FORMATS[x.dtype].bias)
-    return scale_once(exp_less_one(r) + 1.0, biased)
+def exp_up_to_highest(x: Value) -> Value:
+    """e**x for x at most `Format.highest`."""
+    f = FORMATS[x.dtype]
+    r, biased = reduce(select(x < f.lowest, f.lowest, x), 2 * f.bias)
+    return scale_twice(polynomial(r, (1.0, 1.0, *f.exp)), biased)
 
 
 @define()
 def exp(x: Value) -> Value:
-    f = FORMATS[x.dtype]
-    r, biased = reduce(clamp(x, f.lowest, f.highest), 2 * f.bias)
-    return scale_twice(exp_less_one(r) + 1.0, biased)
+    highest = FORMATS[x.dtype].highest
+    return exp_up_to_highest(select(x > highest, highest, x))
 
 
 @define()
@@ -145,39 +145,32 @@ def expm1(x: Value) -> Value:
     return select(x.abs() < f.tiny, x, y)
 
 
-# (tanh(x) - x) / x**3 in x**2 for |x| < 0.625, relative error 2^-27.6
-_TANH = (
-    -0.33333277702331543,
-    0.13331323862075806,
-    -0.05372953042387962,
-    0.020604873076081276,
-    -0.0056657190434634686,
-)
-
-
-def with_sign_of(magnitude: Value, x: Value) -> Value:
-    """A value that is not negative, with the sign bit of x."""
-    sign = x.bits() & (1 << (x.width - 1))
-    return (magnitude.bits() | sign).bitcast(x.dtype)
+def with_sign_of(value: Value, x: Value) -> Value:
+    """The magnitude of a value, with the sign bit of x."""
+    sign = 1 << (x.width - 1)
+    return ((value.bits() & (sign - 1)) | (x.bits() & sign)).bitcast(x.dtype)
 
 
 @define()
 def tanh(x: Value) -> Value:
-    a = x.abs()
-    if x.dtype == "float32":
-        big = 1.0 - 2.0 / (exp_to(a + a, 20.0) + 1.0)
-        z = x * x
-        small = muladd(polynomial(z, _TANH) * z, a, a)
-        return with_sign_of(select(a < 0.625, small, big), x)
-    # E/(E+2) or 1 - 2/(E+2) with E = e**2a - 1: each where it loses less, in one division
-    e = expm1(select(a > 22.0, 44.0, a + a))
-    near = a < 0.55
-    quotient = select(near, e, 2.0) / (e + 2.0)
-    return with_sign_of(select(near, quotient, 1.0 - quotient), x)
+    """E / (E + 2) with E = e**(-2|x|) - 1, which is -tanh|x|; it cannot exceed 1.
+
+    Both terms come from h = 2**k and p = e**r - 1 in one rounding. k is small, and an error in E
+    counts less the farther E is from 0, so the reduction by k ln(2) needs one step only.
+    """
+    f = FORMATS[x.dtype]
+    limit = -9.1 if x.dtype == "float32" else -20.0
+    a = -x.abs()
+    a = select(a < limit, limit, a)
+    shifted = muladd(a, 2 * LOG2_E, f.magic + f.bias)
+    r = muladd(shifted - (f.magic + f.bias), -f.ln2[0], a + a)
+    h = (shifted.bits() << f.mantissa).bitcast(x.dtype)
+    p = exp_less_one(r)
+    return with_sign_of(muladd(h, p, h - 1.0) / muladd(h, p, h + 1.0), x)
 
 
 @define()
 def sigmoid(x: Value) -> Value:
     """1 / (1 + e**-x), through e**-|x| so that the left tail stays accurate."""
-    e = exp(-x.abs())
+    e = exp_up_to_highest(-x.abs())
     return select(x >= 0, 1.0, e) / (e + 1.0)

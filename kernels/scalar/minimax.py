@@ -108,13 +108,13 @@ def fits() -> dict[str, Fit]:
 
 def _fits() -> dict[str, Fit]:
     found: dict[str, Fit] = {}
-    one, near = mp.mpf(1), mp.mpf("1e-5")  # odd functions: 0 itself would divide 0 by 0
+    one, near = mp.mpf(1), mp.mpf("1e-5")  # 0 itself would divide 0 by 0
     half_log2 = mp.log(2) / 2 * mp.mpf("1.01")
     root = mp.sqrt(2) - 1
     s_limit = (root + mp.mpf("1e-3")) / (2 + root)
     quarter = mp.pi / 4 * mp.mpf("1.005")
 
-    def odd(function: Function) -> Function:
+    def tail(function: Function) -> Function:
         return lambda x: function(x) - x
 
     def series(s: Any) -> Any:
@@ -153,15 +153,15 @@ def _fits() -> dict[str, Fit]:
             ("exp", lambda x: mp.expm1(x) - x, 2, 1, -half_log2, half_log2, mp.expm1, form.exp),
             ("exp2", lambda x: 2**x - 1 - x * mp.log(2), 2, 1, -one / 2, one / 2,
              lambda x: 2**x, form.exp2),
-            ("sin", odd(mp.sin), 3, 2, near, quarter, mp.sin, trigonometric._SIN[dtype]),
+            ("sin", tail(mp.sin), 3, 2, near, quarter, mp.sin, trigonometric._SIN[dtype]),
             ("cos", lambda x: mp.cos(x) - 1 + x * x / 2, 4, 2, near, quarter, mp.cos,
              trigonometric._COS[dtype]),
-            ("arctan", odd(mp.atan), 3, 2, near, root + mp.mpf("1e-4"), mp.atan,
+            ("arctan", tail(mp.atan), 3, 2, near, root + mp.mpf("1e-4"), mp.atan,
              inverse_trigonometric._ARCTAN[dtype]),
-            ("arcsin", odd(mp.asin), 3, 2, near, mp.mpf("0.5005"), mp.asin,
+            ("arcsin", tail(mp.asin), 3, 2, near, mp.mpf("0.5005"), mp.asin,
              inverse_trigonometric._ARCSIN[dtype]),
-            ("sinh", odd(mp.sinh), 3, 2, near, mp.mpf("1.001"), mp.sinh, hyperbolic._SINH[dtype]),
-            ("erf", odd(mp.erf), 1, 2, near, mp.mpf("1.001"), mp.erf, special._ERF[dtype]),
+            ("sinh", tail(mp.sinh), 3, 2, near, mp.mpf("1.001"), mp.sinh, hyperbolic._SINH[dtype]),
+            ("erf", tail(mp.erf), 1, 2, near, mp.mpf("1.001"), mp.erf, special._ERF[dtype]),
             ("erfc", factor, 0, 1, -one, (end - centre) / (end + centre), factor,
              special._ERFC[dtype]),
             ("gammaln", gammaln_factor, 0, 1, -one / 2, one / 2, gammaln_factor,
@@ -175,13 +175,13 @@ def _fits() -> dict[str, Fit]:
         ]  # fmt: skip
         for name, function, start, step, low, high, weight, table in rows:
             found[f"{name} {dtype}"] = Fit(function, start, step, low, high, weight, dtype, table)
-    found["tanh float32"] = Fit(
-        odd(mp.tanh), 3, 2, near, mp.mpf("0.63"), mp.tanh, "float32", exponential._TANH
-    )
-    found["log float32"] = Fit(
-        lambda x: mp.log1p(x) - x + x * x / 2, 3, 1, mp.sqrt(one / 2) - 1 - mp.mpf("1e-3"),
-        root + mp.mpf("1e-3"), mp.log1p, "float32", logarithm._LOG32,
-    )  # fmt: skip
+    margin = mp.mpf("1e-3")
+    for name, low, high, table in (
+        ("log float32", mp.sqrt(one / 2) - 1 - margin, root + margin, logarithm._LOG32),
+        ("log1p float32", -one / 4 - margin, one / 2 + margin, logarithm._LOG1P32),
+        ("softplus float32", near, mp.mpf("1.0001"), logarithm._LOG32_TO_2),
+    ):
+        found[name] = Fit(tail(mp.log1p), 2, 1, low, high, mp.log1p, "float32", table)
     for name, table in (("log float64", logarithm._LOG64), ("power float32", power._ATANH)):
         found[name] = Fit(
             lambda s: series(s) - 2 * s, 3, 2, near, s_limit, series, "float64", table

@@ -51,7 +51,7 @@ _TWO_THIRDS = 0.6666666666666666, 3.700743415417188e-17
 
 def _magnitude32(a: Value, y: Value) -> Value:
     """a**y for a > 0 finite, |y| finite, with one rounding to float32 at the end."""
-    k, m, _ = split(a.to("float64"))  # float32's subnormals are normal there
+    k, m = split(a.to("float64"))  # float32's subnormals are normal there
     f = m - 1.0
     s = f / (f + 2.0)
     z = s * s
