@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from symnet.kernels.gemm import reference
-from symnet.kernels.gemm.measure import private_blas
 
 from symnet.kernels import gemm
+from symnet.kernels.gemm import reference
+from symnet.kernels.gemm.measure import private_blas
 
 STEP = "void(int64, int64, int64, int64)"
 DTYPES = ("float32", "float64")
