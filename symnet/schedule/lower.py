@@ -11,7 +11,6 @@ from symnet.graph.origin import Origin
 from symnet.graph.variables import Variable
 from symnet.ops.elementwise import DEAR
 from symnet.schedule.access import Coordinate, Coordinates, contiguous_strides, counting
-from symnet.schedule.fusion import LoopStep
 from symnet.schedule.kernel import (
     Accumulator,
     Argument,
@@ -30,6 +29,7 @@ from symnet.schedule.kernel import (
     Stride,
 )
 from symnet.schedule.shapes import Shapes
+from symnet.schedule.steps import LoopStep
 from symnet.schedule.values import Value, Values
 
 BLOCK = 8192  # elements of one partial result of a reduction over everything

@@ -12,10 +12,10 @@ from symnet.graph import dims
 from symnet.graph.variables import Constant, Variable
 from symnet.ops.elementwise import Elementwise
 from symnet.schedule.access import Coordinates
-from symnet.schedule.fusion import LoopStep
 from symnet.schedule.kernel import Kernel
 from symnet.schedule.lower import Call, Lowering, Place
 from symnet.schedule.shapes import Shapes
+from symnet.schedule.steps import LoopStep
 
 
 @dataclass(slots=True)

@@ -208,6 +208,18 @@ def accesses(step: Step, kernels: tuple[Kernel, ...]) -> tuple[list[Storage], li
     return reads, [step.out[0]]
 
 
+def storages(step: Step) -> list[Storage]:
+    """Everything that a step touches."""
+    if isinstance(step, KernelStep):
+        return [p[0] for p in step.operands]
+    if isinstance(step, MatmulStep):
+        found = [step.a.place[0], step.b.place[0], step.out.place[0]]
+        return found + ([step.alpha[0]] if step.alpha is not None else [])
+    return [step.out[0]] + [
+        w[0] for w in step.words if isinstance(w, tuple) and not isinstance(w, Reg)
+    ]
+
+
 def check_program(program: Program) -> None:
     """Verify a program: every read was written, lifetimes hold, and what can fail comes first.
 

@@ -31,6 +31,7 @@ from symnet.schedule.access import (
     project,
     reduces_nothing,
 )
+from symnet.schedule.joining import split_taken
 from symnet.schedule.shapes import Shapes
 
 
@@ -285,10 +286,7 @@ class Values:
         op = node.op
         assert isinstance(op, Take)
         x, *indices = node.inputs
-        index_ndim = max(v.type.ndim for v in indices)
-        adjacent = op.axes[-1] - op.axes[0] == len(op.axes) - 1
-        first = op.axes[0] if adjacent else 0
-        index_at = at[first : first + index_ndim]
+        index_at, others = split_taken(op.axes, indices[0].type.ndim, at)
         found: dict[int, Coordinate] = {}
         places = []
         for axis, v in zip(op.axes, indices):
@@ -300,7 +298,7 @@ class Values:
         if missing := self._missing(places):
             return missing
         values = iter(Coordinate(value=self._memo[p]) for p in places)
-        rest = iter(at[:first] + at[first + index_ndim :])
+        rest = iter(others)
         source = tuple(
             (found[axis] if axis in found else next(values)) if axis in op.axes else next(rest)
             for axis in range(x.type.ndim)
