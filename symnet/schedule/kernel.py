@@ -212,54 +212,118 @@ class Kernel:
 
 
 def check_kernel(kernel: Kernel) -> None:
-    """Verify that a kernel is well formed. Errors: CompilerError with the kernel printed."""
+    """Verify that a kernel is well formed, and that what it overwrites is read before.
 
-    def fail(why: str) -> None:
-        raise CompilerError(f"malformed kernel: {why}\n{kernel}")
+    Errors: CompilerError with the kernel printed.
+    """
+    if kernel.form not in ("map", "rows", "columns", "blocks", "serial"):
+        raise _malformed(kernel, f"form {kernel.form!r}")
+    if kernel.form in ("map", "serial") and (kernel.reduced or len(kernel.stages) != 1):
+        raise _malformed(kernel, "a map has no reductions")
+    if kernel.form == "blocks" and (kernel.kept or len(kernel.stages) != 1):
+        raise _malformed(kernel, "blocks reduce everything, in one stage")
+    if kernel.slots < kernel.loops:
+        raise _malformed(kernel, f"{kernel.slots} slots for the extents of {kernel.loops} loops")
+    _check_names(kernel)
+    _check_memory(kernel)
 
-    def known(argument: Argument, names: set[str]) -> None:
+
+def _malformed(kernel: Kernel, why: str) -> CompilerError:
+    return CompilerError(f"malformed kernel: {why}\n{kernel}")
+
+
+def _check_names(kernel: Kernel) -> None:
+    """Every name is defined once, before its uses; operands, slots and scalars exist."""
+    slots = {f"s{k}" for k in range(kernel.slots)}
+
+    def known(argument: Argument | None, names: set[str]) -> None:
         if isinstance(argument, str) and argument not in names:
-            fail(f"{argument} is used before it is defined")
+            raise _malformed(kernel, f"{argument} is used before it is defined")
+
+    def stride(given: Stride) -> None:
+        if isinstance(given, str) and given not in slots:
+            raise _malformed(kernel, f"there is no slot {given}")
 
     def index(where: Index, names: set[str], row: bool) -> None:
         if len(where.strides) != kernel.loops:
-            fail(f"index {where} does not have {kernel.loops} strides")
+            raise _malformed(kernel, f"index {where} does not have {kernel.loops} strides")
         if row and any(s != 0 for s in where.strides[kernel.kept :]):
-            fail(f"row statement with index {where} over reduced loops")
+            raise _malformed(kernel, f"row statement with index {where} over reduced loops")
         for name, _ in where.values:
             known(name, names)
+        for given in (*where.strides, *(s for _, s in where.values)):
+            stride(given)
 
-    if kernel.form not in ("map", "rows", "columns", "blocks", "serial"):
-        fail(f"form {kernel.form!r}")
-    if kernel.form in ("map", "serial") and (kernel.reduced or len(kernel.stages) != 1):
-        fail("a map has no reductions")
-    if kernel.form == "blocks" and (kernel.kept or len(kernel.stages) != 1):
-        fail("blocks reduce everything, in one stage")
     row_names: set[str] = set()
+    checks = 0
     for stage in kernel.stages:
         for row, statements in ((True, stage.row), (False, stage.loop)):
             names = row_names if row else set(row_names)
             for s in statements:
-                if isinstance(s, (Let, Load, Counter, CheckIndex, Scalar)) and s.name in names:
-                    fail(f"{s.name} is defined twice")
-                if isinstance(s, (Load, Store)):
+                if isinstance(s, (Load, Store, Counter)):
                     index(s.index, names, row)
-                    if not 0 <= s.operand < len(kernel.operands):
-                        fail(f"no operand {s.operand}")
+                if isinstance(s, (Load, Store)) and not 0 <= s.operand < len(kernel.operands):
+                    raise _malformed(kernel, f"no operand {s.operand}")
                 if isinstance(s, Store):
                     known(s.value, names)
                     if not kernel.operands[s.operand].written:
-                        fail(f"store into operand {s.operand}, which is not written")
+                        raise _malformed(
+                            kernel, f"store into operand {s.operand}, which is not written"
+                        )
                     continue
-                if isinstance(s, Counter):
-                    index(s.index, names, row)
-                elif isinstance(s, Let):
+                if s.name in names:
+                    raise _malformed(kernel, f"{s.name} is defined twice")
+                if isinstance(s, Let):
                     for a in s.args:
                         known(a, names)
                 elif isinstance(s, CheckIndex):
                     known(s.value, names)
+                    stride(s.size)
+                    checks += 1
+                elif isinstance(s, Counter):
+                    stride(s.offset)
+                elif isinstance(s, Scalar) and not 0 <= s.position < len(kernel.scalars):
+                    raise _malformed(kernel, f"no scalar {s.position}")
                 names.add(s.name)
             if not row:
                 for a in stage.accumulators:
                     known(a.value, names)
+                    known(a.position, names)
+                    if a.name in row_names:
+                        raise _malformed(kernel, f"{a.name} is defined twice")
                     row_names.add(a.name)
+    if kernel.can_fail != (checks > 0):
+        raise _malformed(kernel, "it says that it can fail, or that it cannot, and that is wrong")
+
+
+def _check_memory(kernel: Kernel) -> None:
+    """What is overwritten is read just there, and before; no two points write one element.
+
+    This is the kernel's half of the proof that values may lie in place; `check_memory` of the
+    plan gives the other."""
+    accesses: dict[int, list[tuple[bool, Load | Store]]] = {}  # by scope, in order
+    for stage in kernel.stages:
+        for row, statements in ((True, stage.row), (False, stage.loop)):
+            for s in statements:
+                if isinstance(s, (Load, Store)) and not kernel.operands[s.operand].per_thread:
+                    scope = kernel.operands[s.operand].scope
+                    accesses.setdefault(scope, []).append((row, s))
+    for found in accesses.values():
+        for place, (row, store) in enumerate(found):
+            if not isinstance(store, Store):
+                continue
+            for other_place, (_, other) in enumerate(found):
+                if other is store:
+                    continue
+                if isinstance(other, Store):
+                    raise _malformed(kernel, f"{store} and {other} write one array")
+                if (other.operand, other.index) != (store.operand, store.index):
+                    raise _malformed(kernel, f"{store} overwrites what {other} reads elsewhere")
+                if other_place > place:
+                    raise _malformed(kernel, f"{other} reads what {store} has overwritten")
+            ordered = kernel.outer if kernel.form == "serial" else kernel.loops
+            if kernel.form != "serial" and store.index.values:
+                raise _malformed(kernel, f"{store} may write an element twice, in any order")
+            loops = range(min(kernel.kept if row else kernel.loops, ordered))
+            if any(store.index.strides[loop] == 0 for loop in loops):
+                raise _malformed(kernel, f"{store} writes an element many times, in any order")
