@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+FOLDERS = ("symnet", "kernels", "benchmarks", "tests", "docs")
 _spec = importlib.util.spec_from_file_location("update", ROOT / "docs" / "update.py")
 update = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(update)
@@ -55,3 +56,15 @@ def test_links_between_pages_lead_somewhere():
             if "://" not in target and not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert broken == []
+
+
+def test_files_named_in_pages_exist():
+    sources = [str(p.relative_to(ROOT)) for f in ROOT.iterdir() if f.name in FOLDERS
+               for p in f.rglob("*.py")] + ["setup.py"]  # fmt: skip
+    missing = []
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        prose = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+        for name in re.findall(r"`([\w/]+\.py)`", prose):
+            if not any(path == name or path.endswith(f"/{name}") for path in sources):
+                missing.append(f"{page.relative_to(ROOT)}: {name}")
+    assert missing == []
