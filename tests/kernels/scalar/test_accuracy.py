@@ -138,6 +138,36 @@ def test_logarithms_are_exact_at_powers_of_their_base(native, dtype):
     assert np.array_equal(native("exp2", k.astype(dtype)), np.ldexp(dtype_one(dtype), k))
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_logarithms_below_their_domain(native, dtype):
+    info = np.finfo(dtype)
+    powers = np.ldexp(dtype_one(dtype), np.arange(info.minexp - info.nmant, info.maxexp))
+    below = -np.concatenate([powers, np.nextafter(powers, dtype_one(dtype)), [info.max, np.inf]])
+    for got in native(("log", "log2", "log10"), below).values():
+        assert np.isnan(got).all(), below[~np.isnan(got)]
+    for got in native(("log", "log2", "log10"), np.array([0.0, -0.0], dtype)).values():
+        assert np.array_equal(got, [-np.inf, -np.inf])
+    assert np.isnan(native("log1p", below[below < -1])).all()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_tanh_is_odd_and_at_most_one(native, dtype):
+    x = np.random.default_rng(9).uniform(0, 25, 50000).astype(dtype)
+    got = native("tanh", x)
+    assert got.max() == 1
+    assert np.array_equal(native("tanh", -x), -got)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_functions_with_slope_one_keep_tiny_arguments(native, dtype):
+    info = np.finfo(dtype)
+    x = np.ldexp(dtype_one(dtype), np.arange(info.minexp - info.nmant, -info.nmant - 2))
+    x = np.concatenate([x, -x, np.array([0.0, -0.0], dtype)])
+    for name, got in native(("tanh", "log1p", "expm1"), x).items():
+        assert np.array_equal(got, x), name
+        assert np.array_equal(np.signbit(got), np.signbit(x)), name
+
+
 def dtype_one(dtype):
     return np.ones((), dtype)
 
