@@ -107,12 +107,12 @@ def check_memory(
     for step in order:
         for v in flow.reads[step.seq]:
             if holds.get(storage[v]) != (v, parts.get(v, 0)):
-                raise CompilerError(f"step {step} reads {v}, but finds {holds.get(storage[v])}")
+                raise CompilerError(f"step {step.seq} reads {v}, but finds {holds.get(storage[v])}")
         for v in flow.writes[step.seq]:
             found = holds.get(storage[v])
             written = found[1] if found is not None and found[0] is v else 0
             if written and not 0 < written < parts[v]:
-                raise CompilerError(f"step {step} writes {v} once more than it should")
+                raise CompilerError(f"step {step.seq} writes {v} once more than it should")
             holds[storage[v]] = (v, written + 1)
     for place, v in final:
         if holds.get(place) != (v, parts.get(v, 0)):

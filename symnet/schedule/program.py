@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from symnet.errors import CompilerError
-from symnet.schedule.kernel import Kernel
+from symnet.schedule.kernel import Kernel, Load, Store
 
 
 class Reg(NamedTuple):
@@ -198,37 +198,48 @@ def accesses(step: Step, kernels: tuple[Kernel, ...]) -> tuple[list[Storage], li
         writes = [p[0] for p, o in zip(step.operands, operands) if o.written]
         return reads, writes
     if isinstance(step, MatmulStep):
-        reads = [step.a.place[0], step.b.place[0]]
-        if step.alpha is not None:
-            reads.append(step.alpha[0])
+        reads = [p[0] for p in _sources(step)]
         if step.beta != 0:
             reads.append(step.out.place[0])
         return reads, [step.out.place[0]]
-    reads = [w[0] for w in step.words if isinstance(w, tuple) and not isinstance(w, Reg)]
-    return reads, [step.out[0]]
+    return [p[0] for p in _sources(step)], [step.out[0]]
+
+
+def _sources(step: MatmulStep | ShuffleStep) -> list[Place]:
+    """What a step that is no loop reads, but for a result that it adds to."""
+    if isinstance(step, MatmulStep):
+        return [step.a.place, step.b.place, *([] if step.alpha is None else [step.alpha])]
+    return [w for w in step.words if isinstance(w, tuple) and not isinstance(w, Reg)]
+
+
+def _changed(kernel: Kernel) -> list[int]:
+    """Operands that a kernel writes and whose old values it needs."""
+    needed = {
+        s.operand
+        for s in kernel.statements()
+        if isinstance(s, Load) or (isinstance(s, Store) and s.add)
+    }
+    operands = enumerate(kernel.operands)
+    return [k for k, o in operands if o.written and not o.per_thread and k in needed]
 
 
 def storages(step: Step) -> list[Storage]:
     """Everything that a step touches."""
     if isinstance(step, KernelStep):
         return [p[0] for p in step.operands]
-    if isinstance(step, MatmulStep):
-        found = [step.a.place[0], step.b.place[0], step.out.place[0]]
-        return found + ([step.alpha[0]] if step.alpha is not None else [])
-    return [step.out[0]] + [
-        w[0] for w in step.words if isinstance(w, tuple) and not isinstance(w, Reg)
-    ]
+    out = step.out.place if isinstance(step, MatmulStep) else step.out
+    return [out[0], *(p[0] for p in _sources(step))]
 
 
 def check_program(program: Program) -> None:
-    """Verify a program: every read was written, lifetimes hold, and what can fail comes first.
+    """Verify a program: every read was written, lifetimes hold, what can fail comes first, and what
+    kernels may take for separate arrays is separate.
 
-    Errors: CompilerError with the printed neighbourhood.
+    Errors: CompilerError with the program printed.
     """
 
     def fail(number: int, why: str) -> None:
-        near = "\n".join(str(program).splitlines())
-        raise CompilerError(f"malformed program, step {number}: {why}\n{near}")
+        raise CompilerError(f"malformed program, step {number}: {why}\n{program}")
 
     filled: set[Storage] = {
         ("object", k) for k, o in enumerate(program.objects) if o.role != "output"
@@ -237,9 +248,12 @@ def check_program(program: Program) -> None:
     fixed = {
         ("object", k) for k, o in enumerate(program.objects) if o.role in ("input", "constant")
     }
+    changed = [_changed(kernel) for kernel in program.kernels]
     destroyed = False
     for number, step in enumerate(program.steps):
         reads, writes = accesses(step, program.kernels)
+        if isinstance(step, KernelStep):
+            reads += [step.operands[position][0] for position in changed[step.kernel]]
         for storage in reads:
             if storage[0] in ("buffer", "object") and storage not in filled:
                 fail(number, f"{storage} is read before it is written")
@@ -253,8 +267,17 @@ def check_program(program: Program) -> None:
                 fail(number, f"{storage} must not be written")
             destroyed |= storage in shared
             filled.add(storage)
-        if isinstance(step, KernelStep) and step.checks and destroyed:
-            fail(number, "it can fail after a shared value was overwritten")
+        if isinstance(step, KernelStep):
+            if step.checks and destroyed:
+                fail(number, "it can fail after a shared value was overwritten")
+            kernel = program.kernels[step.kernel]
+            if len(step.operands) != len(kernel.operands) or len(step.slots) != kernel.slots:
+                fail(number, "its arguments do not fit its kernel")
+            pairs = {(p[0], o.scope) for p, o in zip(step.operands, kernel.operands)}
+            if not len(pairs) == len({s for s, _ in pairs}) == len({k for _, k in pairs}):
+                fail(number, "operands of several scopes share an array")
+        elif writes[0] in [p[0] for p in _sources(step)]:
+            fail(number, "it reads what it overwrites")
     for output in program.outputs:
         if ("object", output.object) not in filled:
             fail(len(program.steps), f"output object {output.object} is not written")
