@@ -107,7 +107,7 @@ def _segmented(
 
 def _runner(linked: Linked, planner: Planner, inputs: Sequence[Variable], profile: bool) -> Runner:
     constants = [c.data for c in planner.constants]
-    return Runner(linked, inputs, planner.shared, constants, list(planner.origins), profile)
+    return Runner(linked, inputs, planner.shared, constants, planner.origins, profile)
 
 
 @dataclasses.dataclass
@@ -244,14 +244,13 @@ def _sources() -> str:
 def _store(key: str, graph: _Graph, linked: Linked, planner: Planner) -> None:
     shared_at = {s: k for k, s in enumerate(graph.shared)}
     constant_at = {c: k for k, c in enumerate(graph.constants)}
-    origin_at: dict[Origin, int] = {}
-    for number, node in enumerate(graph.nodes):
-        origin_at.setdefault(node.origin, number)
+    # by identity: rewriting hands the object on, and the same graph may be written on other lines
+    origin_at = {id(node.origin): number for number, node in enumerate(graph.nodes)}
     stored = _Stored(
         linked,
         [shared_at[s] for s in planner.shared],
         [constant_at.get(c, c.data) for c in planner.constants],
-        [origin_at.get(o, -1) for o in planner.origins],
+        [origin_at.get(id(o), -1) for o in planner.origins],
     )
     cache.store("programs", key, pickle.dumps(stored, protocol=5))
 

@@ -36,7 +36,7 @@ class Assembler:
     """Writes the program.
 
     object_of  number of the object that holds a source variable
-    origins    numbers given to origins so far; extended
+    origins    the origins that the program refers to by number; extended
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Assembler:
         flow: Dataflow,
         memory: Memory,
         object_of: dict[Variable, int],
-        origins: dict[Origin, int],
+        origins: list[Origin],
     ):
         self.flow = flow
         self.shapes = flow.fusion.shapes
@@ -52,6 +52,7 @@ class Assembler:
         self.memory = memory
         self.object_of = object_of
         self.origins = origins
+        self._number_of: dict[int, int] = {}  # by id: nodes of one line keep origins of their own
         self.registers: list[tuple] = []
         self.register_of: dict[Dim, Reg] = {}
         self.kernels: dict[Kernel, int] = {}
@@ -148,7 +149,10 @@ class Assembler:
         return self.register_of[size]
 
     def _origin(self, origin: Origin) -> int:
-        return self.origins.setdefault(origin, len(self.origins))
+        number = self._number_of.setdefault(id(origin), len(self.origins))
+        if number == len(self.origins):
+            self.origins.append(origin)
+        return number
 
     def _lies(self, variable: Variable) -> tuple[Storage, Size]:
         view = self.reading.alias.get(variable)

@@ -51,7 +51,7 @@ class Planner:
         self.fuse = fuse
         self.shared: list[SharedVariable] = []
         self.constants: list[Constant] = []
-        self.origins: dict[Origin, int] = {}
+        self.origins: list[Origin] = []
         self.objects: list[Object] = []
         self.object_of: dict[Variable, int] = {}
         self._targets: dict[Variable, int] = {}  # values that lie in an object from the start
