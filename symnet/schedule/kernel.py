@@ -313,7 +313,7 @@ def _check_memory(kernel: Kernel) -> None:
             if not isinstance(store, Store):
                 continue
             for other_place, (_, other) in enumerate(found):
-                if other is store:
+                if other_place == place:
                     continue
                 if isinstance(other, Store):
                     raise _malformed(kernel, f"{store} and {other} write one array")
