@@ -144,3 +144,12 @@ def test_graphs_with_too_many_different_kernels_are_not_fused():
     np.testing.assert_allclose(
         f(start), symnet.function([h], value, mode="reference")(start), rtol=1e-4
     )
+
+
+def test_a_reshape_of_a_member_ends_its_step():
+    """It looks at memory, which is complete only when the step is."""
+    value = T.abs(x - 0.5)
+    f = symnet.function([x], T.minimum(value.reshape((1, -1)).flatten(), 1) + value.flatten()[::-1])
+    given = np.arange(6, dtype="float32").reshape(2, 3)
+    flat = np.abs(given - 0.5).ravel()
+    np.testing.assert_array_equal(f(given), np.minimum(flat, 1) + flat[::-1])
