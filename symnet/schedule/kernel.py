@@ -218,8 +218,10 @@ def check_kernel(kernel: Kernel) -> None:
     """
     if kernel.form not in ("map", "rows", "columns", "blocks", "serial"):
         raise _malformed(kernel, f"form {kernel.form!r}")
-    if kernel.form in ("map", "serial") and (kernel.reduced or len(kernel.stages) != 1):
-        raise _malformed(kernel, "a map has no reductions")
+    if kernel.form in ("map", "serial"):
+        stage, *more = kernel.stages
+        if kernel.reduced or more or stage.loop or stage.accumulators:
+            raise _malformed(kernel, "a map has no reductions")
     if kernel.form == "blocks" and (kernel.kept or len(kernel.stages) != 1):
         raise _malformed(kernel, "blocks reduce everything, in one stage")
     if kernel.slots < kernel.loops:

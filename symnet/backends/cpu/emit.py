@@ -69,6 +69,8 @@ class Emitter:
         self.lines: list[str] = []
         self.depth = 1
         self.used: set[str] = set()
+        self.row_arrays: dict[str, str] = {}  # "columns": row value -> where it is read
+        self.invariant: set[str] = set()  # "columns": row values computed once
 
     def text(self) -> str:
         k = self.kernel
@@ -127,8 +129,6 @@ class Emitter:
         if isinstance(a, Literal):
             return literal(a)
         return self.row_arrays.get(a, a)
-
-    row_arrays: dict[str, str] = {}
 
     def index(self, where: Index, skip: frozenset[int] = frozenset()) -> str:
         terms = []
@@ -209,13 +209,10 @@ class Emitter:
             self.put("for i0 in range(lo, hi):")
             self.depth += 1
             opened = 1 + self.loops(1, k.kept)
-        self._hoisted(stage)
+        for s in stage.row:
+            self.statement(s)
         self.close(opened)
         self._epilogue()
-
-    def _hoisted(self, stage: Stage) -> None:
-        for s in (*stage.row, *stage.loop):
-            self.statement(s)
 
     def _serial(self) -> None:
         """The first `outer` loops are cut into slabs; if there is none, one slab does it all."""
@@ -227,7 +224,8 @@ class Emitter:
             self.put("for i0 in range(lo, hi):")
             self.depth += 1
             opened = 1 + self.loops(1, k.kept)
-        self._hoisted(stage)
+        for s in stage.row:
+            self.statement(s)
         self.close(opened)
         self._epilogue()
 
@@ -279,11 +277,7 @@ class Emitter:
             self.put(f"{a.name}_wide += np.float64({a.name})")
         self.close(opened)
         for a in wide:
-            if a.name in self._wide_results:
-                continue
             self.put(f"{a.name} = np.float32({a.name}_wide)")
-
-    _wide_results: frozenset[str] = frozenset()
 
     def initial(self, a: Accumulator) -> str:
         if a.position is not None:
@@ -412,6 +406,8 @@ class Emitter:
         """Row values are arrays over a chunk of the last kept loop, which runs innermost."""
         k = self.kernel
         chunked = k.kept - 1
+        for s in self._invariants():
+            self.statement(s)
         arrays: dict[str, str] = {}  # row value -> array that holds it over the chunk
         dtypes = self._row_dtypes()
         needed = self._row_values_needed_later()
@@ -439,10 +435,11 @@ class Emitter:
         self.put(f"width = min({CHUNK}, {upper} - from_)")
         known: dict[str, str] = {}
         for stage in k.stages:
-            if stage.row:
+            row = [s for s in stage.row if getattr(s, "name", None) not in self.invariant]
+            if row:
                 self._over_chunk(chunked)
                 self.row_arrays = dict(known)
-                for s in stage.row:
+                for s in row:
                     self.statement(s)
                     name = getattr(s, "name", None)
                     if name in arrays:
@@ -457,6 +454,21 @@ class Emitter:
         self.depth -= 1
         self.close(opened)
         self._epilogue()
+
+    def _invariants(self) -> list[Statement]:
+        """Row values that are the same in all rows: numbers, and functions of them."""
+        found: list[Statement] = []
+        for stage in self.kernel.stages:
+            for s in stage.row:
+                constant = isinstance(s, Scalar) or (
+                    isinstance(s, (Let, Load))
+                    and all(name in self.invariant for name in reads(s))
+                    and not (isinstance(s, Load) and any(s.index.strides))
+                )
+                if constant:
+                    found.append(s)
+                    self.invariant.add(s.name)
+        return found
 
     def _defined_in(self, name: str, stage: Stage) -> bool:
         return any(getattr(s, "name", None) == name for s in stage.row)
@@ -483,7 +495,7 @@ class Emitter:
         needed: dict[str, None] = {}
         rows: set[str] = set()
         for stage in self.kernel.stages:
-            here = {getattr(s, "name", "") for s in stage.row}
+            here = {getattr(s, "name", "") for s in stage.row} - self.invariant
             for s in stage.row:
                 needed.update(dict.fromkeys(n for n in reads(s) if n in rows and n not in here))
             rows |= here
