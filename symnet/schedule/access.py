@@ -130,10 +130,11 @@ def before_reduction(node: Apply, at: Coordinates) -> Coordinates:
 
 
 def contiguous_strides(sizes: tuple[Size, ...]) -> tuple[Size, ...]:
-    """Strides in elements of a C-contiguous array."""
+    """Strides in elements of a C-contiguous array; none is 0, also where there are no elements."""
     strides: list[Size] = []
     total: Size = 1
     for size in reversed(sizes):
         strides.append(total)
-        total = dims.mul(size, total)
+        if size != 0:
+            total = dims.mul(size, total)
     return tuple(reversed(strides))

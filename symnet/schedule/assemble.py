@@ -9,8 +9,8 @@ from symnet.graph.variables import Constant, Variable
 from symnet.ops.contraction import Gemm
 from symnet.schedule.access import contiguous_strides
 from symnet.schedule.dataflow import Dataflow
+from symnet.schedule.draft import Call
 from symnet.schedule.kernel import Kernel, check_kernel
-from symnet.schedule.lower import Call
 from symnet.schedule.memory import Memory
 from symnet.schedule.program import (
     Buffer,

@@ -79,9 +79,7 @@ class Dataflow:
         plain = PlainLowering.of(step, shapes, stored_before, self._plain_kernels)
         if plain is not None:
             return plain
-        lowering = Lowering(step, shapes, stored_before)
-        lowering.prepare()
-        return lowering
+        return Lowering(step, shapes, stored_before)
 
     # ---- whether a value may be written over another
 

@@ -132,17 +132,15 @@ Statement = Let | Load | Store | Counter | CheckIndex | Scalar
 
 @dataclass(frozen=True, slots=True)
 class Accumulator:
-    """`name` = reduction of `value` over the reduced loops. argmax/argmin also need `position`."""
+    """`name` = reduction of `value` over the reduced loops."""
 
     name: str
-    function: str  # sum prod max min any all argmax argmin
+    function: str  # sum prod max min any all
     value: Argument
     dtype: str
-    position: Argument | None = None
 
     def __str__(self) -> str:
-        where = f" at {self.position}" if self.position is not None else ""
-        return f"{self.name}: {self.dtype} = {self.function} of {self.value}{where}"
+        return f"{self.name}: {self.dtype} = {self.function} of {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +209,30 @@ class Kernel:
         return "\n".join(lines)
 
 
+def reads(s: Statement) -> list[str]:
+    """Names that a statement reads."""
+    if isinstance(s, Let):
+        found = [a for a in s.args if isinstance(a, str)]
+    elif isinstance(s, (Store, CheckIndex)) and isinstance(s.value, str):
+        found = [s.value]
+    else:
+        found = []
+    if isinstance(s, (Load, Store, Counter)):
+        found += [name for name, _ in s.index.values]
+    return found
+
+
+def still_names(kernel: Kernel) -> set[str]:
+    """Row values that are the same in all iterations: numbers, and functions of them."""
+    still: set[str] = set()
+    for stage in kernel.stages:
+        for s in stage.row:
+            moves = isinstance(s, (Load, Counter)) and any(s.index.strides)
+            if not isinstance(s, Store) and not moves and still.issuperset(reads(s)):
+                still.add(s.name)
+    return still
+
+
 def check_kernel(kernel: Kernel) -> None:
     """Verify that a kernel is well formed, and that what it overwrites is read before.
 
@@ -238,7 +260,7 @@ def _check_names(kernel: Kernel) -> None:
     """Every name is defined once, before its uses; operands, slots and scalars exist."""
     slots = {f"s{k}" for k in range(kernel.slots)}
 
-    def known(argument: Argument | None, names: set[str]) -> None:
+    def known(argument: Argument, names: set[str]) -> None:
         if isinstance(argument, str) and argument not in names:
             raise _malformed(kernel, f"{argument} is used before it is defined")
 
@@ -290,7 +312,6 @@ def _check_names(kernel: Kernel) -> None:
             if not row:
                 for a in stage.accumulators:
                     known(a.value, names)
-                    known(a.position, names)
                     if a.name in row_names:
                         raise _malformed(kernel, f"{a.name} is defined twice")
                     row_names.add(a.name)
@@ -310,6 +331,7 @@ def _check_memory(kernel: Kernel) -> None:
                 if isinstance(s, (Load, Store)) and not kernel.operands[s.operand].per_thread:
                     scope = kernel.operands[s.operand].scope
                     accesses.setdefault(scope, []).append((row, s))
+    still = still_names(kernel)
     for found in accesses.values():
         for place, (row, store) in enumerate(found):
             if not isinstance(store, Store):
@@ -324,7 +346,7 @@ def _check_memory(kernel: Kernel) -> None:
                 if other_place > place:
                     raise _malformed(kernel, f"{other} reads what {store} has overwritten")
             ordered = kernel.outer if kernel.form == "serial" else kernel.loops
-            if kernel.form != "serial" and store.index.values:
+            if kernel.form != "serial" and not still.issuperset(n for n, _ in store.index.values):
                 raise _malformed(kernel, f"{store} may write an element twice, in any order")
             loops = range(min(kernel.kept if row else kernel.loops, ordered))
             if any(store.index.strides[loop] == 0 for loop in loops):

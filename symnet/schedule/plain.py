@@ -12,8 +12,9 @@ from symnet.graph import dims
 from symnet.graph.variables import Constant, Variable
 from symnet.ops.elementwise import Elementwise
 from symnet.schedule.access import Coordinates
+from symnet.schedule.draft import Call, Place
 from symnet.schedule.kernel import Kernel
-from symnet.schedule.lower import Call, Lowering, Place
+from symnet.schedule.lower import Lowering
 from symnet.schedule.shapes import Shapes
 from symnet.schedule.steps import LoopStep
 
@@ -129,7 +130,6 @@ class PlainLowering:
         self, place: Callable[[Variable], Place], places: list[Place | None], out: Place
     ) -> PlainKernel:
         lowering = Lowering(self.step, self.shapes, self.stored_before)
-        lowering.prepare()
         (call,) = lowering.run(place)
         operands = [places.index(p) if p in places else -1 for p in call.operands]
         assert self.node is not None

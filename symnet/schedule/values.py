@@ -12,6 +12,7 @@ from typing import Any
 from symnet.errors import CompilerError
 from symnet.graph.dims import Size
 from symnet.graph.origin import Origin
+from symnet.graph.types import FLOATS
 from symnet.graph.variables import Apply, Constant, Variable
 from symnet.ops import scalar
 from symnet.ops.barrier import Barrier
@@ -40,7 +41,7 @@ class Value:
 
     kind     "let" (function, args), "load" (variable, coordinates), "counter" (coordinates and
              sizes: a linear position), "check" (args[0] in [0, size)), "scalar" (size or constant),
-             "reduce" (function, args[0], and args[1] the position for arg-reductions)
+             "reduce" (function, args[0])
     full     depends on the reduced loops; else one per row
     depth    number of reductions that come one after the other behind it
     """
@@ -251,14 +252,32 @@ class Values:
         source = self._memo[place]
         op = node.op
         if isinstance(op, ArgReduce):
-            position = self.counter((inside[op.axis],), (self.shapes.of[node.inputs[0]][op.axis],))
-            value = Value("reduce", "int64", op.function, (source, position))
-        else:
-            wanted = "bool" if op.function in ("any", "all") else variable.type.dtype
-            value = Value("reduce", variable.type.dtype, op.function, (self.cast(source, wanted),))
-        value.full = False
-        value.depth = 1 + value.depth
+            size = self.shapes.of[node.inputs[0]][op.axis]
+            position = self.counter((inside[op.axis],), (size,))
+            return self._position(op.function.removeprefix("arg"), source, position)
+        wanted = "bool" if op.function in ("any", "all") else variable.type.dtype
+        return self._reduction(op.function, self.cast(source, wanted), variable.type.dtype)
+
+    def _reduction(self, function: str, source: Value, dtype: str) -> Value:
+        key = ("reduce", function, source, dtype)
+        value = self._lets.get(key)
+        if value is None:
+            value = self._lets[key] = Value("reduce", dtype, function, (source,))
+            value.full = False
+            value.depth = 1 + source.depth
         return value
+
+    def _position(self, function: str, source: Value, position: Value) -> Value:
+        """Where the maximum or minimum is: the first place with that value, or the first NaN.
+
+        Two passes that vectorise are much faster than one that has to branch."""
+        extreme = self._reduction(function, source, source.dtype)
+        hit = self.let("eq", (source, extreme), "bool")
+        if source.dtype in FLOATS:
+            nan = self.let("isnan", (source,), "bool")
+            hit = self.let("logical_or", (hit, nan), "bool")
+        nowhere = ("num", 2**63 - 1, "int64")
+        return self._reduction("min", self.let("where", (hit, position, nowhere), "int64"), "int64")
 
     def counter(self, at: Coordinates, sizes: tuple[Size, ...]) -> Value:
         """The linear C-order position of coordinates in an array of these sizes."""

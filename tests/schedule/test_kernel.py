@@ -95,6 +95,20 @@ def test_printout_of_every_statement():
     ]
 
 
+def test_one_place_chosen_at_run_time_may_be_written_in_any_order():
+    at = Load("v1", 1, Index((0,)), "int64")
+    store = Store(2, Index((1,), (("v1", "s1"),)), "v0", add=True)
+    operands = (READ, Operand("int64", 1, written=False), replace(WRITTEN, scope=2))
+    kernel = replace(map_kernel(LOAD, at, store, operands=operands), slots=2)
+    check_kernel(kernel)
+    with pytest.raises(CompilerError, match="twice"):
+        check_kernel(
+            replace(
+                map_kernel(LOAD, replace(at, index=Index((1,))), store, operands=operands), slots=2
+            )
+        )
+
+
 def test_good_kernels_pass():
     check_kernel(GOOD)
     check_kernel(map_kernel(LOAD, STORE))

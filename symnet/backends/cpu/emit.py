@@ -29,6 +29,8 @@ from symnet.schedule.kernel import (
     Stage,
     Statement,
     Store,
+    reads,
+    still_names,
 )
 
 CHUNK = 512  # row values of a "columns" kernel that are kept on the stack at a time
@@ -70,7 +72,7 @@ class Emitter:
         self.depth = 1
         self.used: set[str] = set()
         self.row_arrays: dict[str, str] = {}  # "columns": row value -> where it is read
-        self.invariant: set[str] = set()  # "columns": row values computed once
+        self.still: set[str] = set()  # "columns": row values computed once
 
     def text(self) -> str:
         k = self.kernel
@@ -249,9 +251,6 @@ class Emitter:
         k = self.kernel
         for a in stage.accumulators:
             self.put(f"{a.name} = {self.initial(a)}")
-            if a.position is not None:
-                self.put(f"{a.name}_best = {self.extreme(a)}")
-                self.put(f"{a.name}_seen = False")
         wide = [a for a in stage.accumulators if needs_wide(a)]
         for a in wide:
             self.put(f"{a.name}_wide = np.float64(0)")
@@ -280,8 +279,6 @@ class Emitter:
             self.put(f"{a.name} = np.float32({a.name}_wide)")
 
     def initial(self, a: Accumulator) -> str:
-        if a.position is not None:
-            return "np.int64(0)"
         if a.function in ("any", "all"):
             return str(a.function == "all")
         if a.function == "sum":
@@ -292,8 +289,8 @@ class Emitter:
 
     def extreme(self, a: Accumulator) -> str:
         """The neutral element of max or min."""
-        dtype = self.dtype_of(a)
-        low = a.function in ("max", "argmax")
+        dtype = a.dtype
+        low = a.function == "max"
         if dtype == "bool":
             return str(not low)
         if dtype.startswith("float"):
@@ -303,40 +300,9 @@ class Emitter:
             return f"np.{dtype}({0 if low else 2**bits - 1})"
         return f"np.{dtype}({-(2 ** (bits - 1)) if low else 2 ** (bits - 1) - 1})"
 
-    def dtype_of(self, a: Accumulator) -> str:
-        if a.position is None:
-            return a.dtype
-        if isinstance(a.value, Literal):
-            return a.value.dtype
-        for s in self.kernel.statements():
-            if isinstance(s, (Let, Load, Scalar)) and s.name == a.value:
-                return s.dtype
-        return "int64"
-
-    def accumulate(self, a: Accumulator, name: str | None = None) -> None:
-        value = self.argument(a.value)
-        name = name or a.name
-        if a.position is not None:
-            dtype = self.dtype_of(a)
-            compare = "gt" if a.function == "argmax" else "lt"
-            better = f"{self.use(compare)}({value}, {name}_best)"
-            if dtype.startswith("float"):  # NaN is the extreme, and the first one wins
-                nan = self.use("isnan")
-                better = f"({better} or ({nan}({value}) and not {nan}({name}_best)))"
-                better = f"(not {nan}({name}_best) and {better})"
-            if dtype == "bool":
-                better = (
-                    f"({value} and not {name}_best)"
-                    if a.function == "argmax"
-                    else f"(not {value} and {name}_best)"
-                )
-            self.put(f"if {better} or not {name}_seen:")
-            self.depth += 1
-            self.put(f"{name}_seen = True")
-            self.put(f"{name}_best = {value}")
-            self.put(f"{name} = {self.argument(a.position)}")
-            self.depth -= 1
-        elif a.function in ("any", "all"):
+    def accumulate(self, a: Accumulator) -> None:
+        value, name = self.argument(a.value), a.name
+        if a.function in ("any", "all"):
             operator = "or" if a.function == "any" else "and"
             self.put(f"{name} = {self.use('logical_' + operator)}({name}, {value})")
         elif a.dtype == "bool":
@@ -358,9 +324,6 @@ class Emitter:
         wide = [a for a in stage.accumulators if needs_wide(a)]
         for a in stage.accumulators:
             self.put(f"{a.name} = {self.initial(a)}")
-            if a.position is not None:
-                self.put(f"{a.name}_best = {self.extreme(a)}")
-                self.put(f"{a.name}_seen = False")
         for a in wide:
             self.put(f"{a.name}_wide = np.float64(0)")
         inner = k.loops - 1
@@ -392,13 +355,10 @@ class Emitter:
         self.close(opened)
         operand = k.first_partial
         for a in stage.accumulators:
-            values = [f"{a.name}_best", a.name] if a.position is not None else [a.name]
-            if a in wide:
-                values = [f"{a.name}_wide"]
-            for value in values:
-                scope = k.operands[operand].scope
-                self.put(f"{self.store(scope)}(p{operand}, b, {value})")
-                operand += 1
+            value = f"{a.name}_wide" if a in wide else a.name
+            scope = k.operands[operand].scope
+            self.put(f"{self.store(scope)}(p{operand}, b, {value})")
+            operand += 1
         self.depth -= 1
         self._epilogue()
 
@@ -406,8 +366,11 @@ class Emitter:
         """Row values are arrays over a chunk of the last kept loop, which runs innermost."""
         k = self.kernel
         chunked = k.kept - 1
-        for s in self._invariants():
-            self.statement(s)
+        self.still = still_names(k)
+        for stage in k.stages:
+            for s in stage.row:
+                if getattr(s, "name", None) in self.still:
+                    self.statement(s)
         arrays: dict[str, str] = {}  # row value -> array that holds it over the chunk
         dtypes = self._row_dtypes()
         needed = self._row_values_needed_later()
@@ -419,9 +382,6 @@ class Emitter:
             for a in stage.accumulators:
                 if needs_wide(a):
                     self.put(f"{a.name}_w = {self.use('stack_float64')}({CHUNK})")
-                if a.position is not None:
-                    self.put(f"{a.name}_b = {self.use('stack_' + self.dtype_of(a))}({CHUNK})")
-                    self.put(f"{a.name}_s = {self.use('stack_bool')}({CHUNK})")
         if k.kept > 1:
             self.put("for i0 in range(lo, hi):")
             self.depth += 1
@@ -435,7 +395,7 @@ class Emitter:
         self.put(f"width = min({CHUNK}, {upper} - from_)")
         known: dict[str, str] = {}
         for stage in k.stages:
-            row = [s for s in stage.row if getattr(s, "name", None) not in self.invariant]
+            row = [s for s in stage.row if getattr(s, "name", None) not in self.still]
             if row:
                 self._over_chunk(chunked)
                 self.row_arrays = dict(known)
@@ -454,21 +414,6 @@ class Emitter:
         self.depth -= 1
         self.close(opened)
         self._epilogue()
-
-    def _invariants(self) -> list[Statement]:
-        """Row values that are the same in all rows: numbers, and functions of them."""
-        found: list[Statement] = []
-        for stage in self.kernel.stages:
-            for s in stage.row:
-                constant = isinstance(s, Scalar) or (
-                    isinstance(s, (Let, Load))
-                    and all(name in self.invariant for name in reads(s))
-                    and not (isinstance(s, Load) and any(s.index.strides))
-                )
-                if constant:
-                    found.append(s)
-                    self.invariant.add(s.name)
-        return found
 
     def _defined_in(self, name: str, stage: Stage) -> bool:
         return any(getattr(s, "name", None) == name for s in stage.row)
@@ -495,15 +440,15 @@ class Emitter:
         needed: dict[str, None] = {}
         rows: set[str] = set()
         for stage in self.kernel.stages:
-            here = {getattr(s, "name", "") for s in stage.row} - self.invariant
+            here = {getattr(s, "name", "") for s in stage.row} - self.still
             for s in stage.row:
                 needed.update(dict.fromkeys(n for n in reads(s) if n in rows and n not in here))
             rows |= here
             for s in stage.loop:
                 needed.update(dict.fromkeys(n for n in reads(s) if n in rows))
             for a in stage.accumulators:
-                used = [x for x in (a.value, a.position) if isinstance(x, str)]
-                needed.update(dict.fromkeys(n for n in used if n in rows))
+                if a.value in rows:
+                    needed.setdefault(str(a.value))
                 needed.setdefault(a.name)
             rows |= {a.name for a in stage.accumulators}
         return list(needed)
@@ -517,9 +462,6 @@ class Emitter:
             self.depth += 1
             for a in stage.accumulators:
                 self.put(f"{store}({a.name}_r, c, {self.initial(a)})")
-                if a.position is not None:
-                    self.put(f"{store}({a.name}_b, c, {self.extreme(a)})")
-                    self.put(f"{store}({a.name}_s, c, False)")
             for a in wide:
                 self.put(f"{store}({a.name}_w, c, np.float64(0))")
             self.depth -= 1
@@ -539,14 +481,8 @@ class Emitter:
         for a in stage.accumulators:
             name = a.name
             self.put(f"{name} = {load}({name}_r, c)")
-            if a.position is not None:
-                self.put(f"{name}_best = {load}({name}_b, c)")
-                self.put(f"{name}_seen = {load}({name}_s, c)")
             self.accumulate(a)
             self.put(f"{store}({name}_r, c, {name})")
-            if a.position is not None:
-                self.put(f"{store}({name}_b, c, {name}_best)")
-                self.put(f"{store}({name}_s, c, {name}_seen)")
         self.depth -= 2
         if wide:
             self.put("for c in range(width):")
@@ -563,22 +499,6 @@ class Emitter:
             for a in wide:
                 self.put(f"{store}({a.name}_r, c, np.float32({load}({a.name}_w, c)))")
             self.depth -= 1
-
-
-def reads(s: Statement) -> list[str]:
-    """Names that a statement reads."""
-    if isinstance(s, Let):
-        found = [a for a in s.args if isinstance(a, str)]
-    elif isinstance(s, (Load, Counter)):
-        found = []
-    elif isinstance(s, (Store, CheckIndex)):
-        found = [s.value] if isinstance(s.value, str) else []
-    else:
-        found = []
-    index = getattr(s, "index", None)
-    if index is not None:
-        found += [n for n, _ in index.values]
-    return found
 
 
 def needs_wide(a: Accumulator) -> bool:
