@@ -15,6 +15,7 @@ from symnet.backends.cpu.blas import blas
 from symnet.backends.cpu.compile import native_function
 from symnet.backends.cpu.emit import emit
 from symnet.backends.cpu.link import ALWAYS, Linked, StepPlan, itemsize
+from symnet.backends.cpu.pairing import Pair
 from symnet.backends.cpu.pool import pool, thread_count
 from symnet.kernels import gemm, permutation
 from symnet.schedule.program import Ref, Reg
@@ -25,6 +26,7 @@ ALIGN = 64  # bytes, of every buffer in the arena
 # work from which it pays to share a step among threads. Measured once, good for decisions only.
 NS_PER_OPERATION = 0.02
 SHARE_NS = 4000.0
+MOST_FREE_DEPTH = 64  # inner size up to which a gemm does not mind which way it is cut
 
 
 class Functions:
@@ -64,7 +66,6 @@ class Frame:
         profile: np.ndarray | None = None,
     ):
         self.linked = linked
-        self._cells: dict[int, np.ndarray] = {}
         program = linked.program
         values = np.asarray(registers, np.int64)
         threads = thread_count()
@@ -87,18 +88,9 @@ class Frame:
             args[stride] = _round(size * number(length))
         code = self.code = linked.code.copy()
         code[linked.patched_rows, 5] += base
-        self.steps = np.zeros((len(linked.steps), layout.STEP_WORDS), np.int64)
-        shared = 0
-        rows = []
-        for index, step in enumerate(linked.steps):
-            function, extent, slabs, align = self._slabs(step, functions, number, threads)
-            flags = layout.CAN_FAIL if step.can_fail else 0
-            shared += slabs > 1
-            rows.append(
-                (function, base + step.first * layout.WORD, extent, slabs, align, flags, index, 0)
-            )
-        if rows:
-            self.steps[:] = rows
+        table = self._step_table(functions, number, threads, profile is not None)
+        self.steps = np.array(table, np.int64).reshape(-1, layout.STEP_WORDS)
+        shared = int((self.steps[:, layout.STEP_SLABS] > 1).sum())
         self.register_values = np.zeros(max(linked.registers, 1), np.int64)
         self.keys = np.stack([linked.keys, values[linked.keys]], axis=1).copy()
         self.object_ids = np.zeros(max(len(program.objects), 1), np.int64)
@@ -119,14 +111,6 @@ class Frame:
         self.address = words.ctypes.data
         self.output_shapes = [tuple(number(s) for s in o.shape) for o in program.outputs]
 
-    def cell(self, position: int) -> np.ndarray:
-        """A 0-d array of this frame for the Python number given as input `position`."""
-        found = self._cells.get(position)
-        if found is None:
-            inputs = [o for o in self.linked.program.objects if o.role == "input"]
-            found = self._cells[position] = np.zeros((), inputs[position].dtype)
-        return found
-
     # ---- memory
 
     def _plan_arena(self, number, threads: int) -> np.ndarray:  # type: ignore[no-untyped-def]
@@ -140,7 +124,8 @@ class Frame:
         for k in order:
             buffer = buffers[k]
             size = _round(itemsize(buffer.dtype) * number(buffer.size))
-            while dying and dying[0][0] < buffer.first:
+            # two steps that run as a pair must not share memory, see pairing.py
+            while dying and dying[0][0] < buffer.first - 1:
                 _, offset, released = heapq.heappop(dying)
                 heapq.heappush(free, (released, offset))
             offset = -1
@@ -171,6 +156,54 @@ class Frame:
         start = _round(self._arena.ctypes.data)
         self._scratch = start + top
         return start + offsets
+
+    def _step_table(self, functions: Functions, number, threads: int, apart: bool) -> list[tuple]:  # type: ignore[no-untyped-def]
+        """The steps as the tape reads them; gemms and the kernels paired with them are one step,
+        unless they are to be measured `apart`."""
+        linked, base = self.linked, self.args.ctypes.data
+        self.pairs = np.zeros((len(linked.pairs), layout.PAIR_WORDS), np.int64)
+        rows: list[tuple] = []
+        done = 0
+        skip = False
+        for index, step in enumerate(linked.steps):
+            if skip:
+                skip = False
+                continue
+            function, extent, slabs, align = self._slabs(step, functions, number, threads)
+            args = base + step.first * layout.WORD
+            can_fail = step.can_fail
+            pair = None if apart else linked.pairs.get(index)
+            if pair is not None and slabs > 1:
+                shared = self._shared_cut(pair, step, number, slabs)
+                if shared is not None:
+                    extent, slabs, align = shared
+                    following = linked.steps[index + 1]
+                    block = self.pairs[done]
+                    block[layout.PAIR_FN], block[layout.PAIR_ARGS] = function, args
+                    block[layout.PAIR_NEXT_FN] = functions.kernels[following.number]
+                    block[layout.PAIR_NEXT_ARGS] = base + following.first * layout.WORD
+                    block[layout.PAIR_SCALE] = number(step.work[1]) if pair.flat else 1
+                    function, args = pool().functions["pair"], block.ctypes.data
+                    can_fail = following.can_fail
+                    done += 1
+                    skip = True
+            flags = layout.CAN_FAIL if can_fail else 0
+            rows.append((function, args, extent, slabs, align, flags, index, 0))
+        return rows
+
+    def _shared_cut(self, pair: Pair, step: StepPlan, number, slabs: int):  # type: ignore[no-untyped-def]
+        """(extent, slabs, alignment) by which a gemm and the kernel behind it are cut; None where
+        the gemm is much better off with another cut."""
+        args = self.args[step.first : step.first + gemm.WORDS]
+        m, n, k, _ = (number(ref) for ref in step.work)
+        if args[gemm.AXIS] != pair.axis:
+            if k > MOST_FREE_DEPTH:
+                return None
+            args[gemm.AXIS] = pair.axis
+        extent = (m, n)[pair.axis]
+        align = gemm.alignment(pair.axis, "float32" if step.number == 4 else "float64")
+        slabs = min(slabs, -(-extent // align))
+        return (extent, slabs, align) if slabs > 1 else None
 
     def _slabs(self, step: StepPlan, functions: Functions, number, threads: int):  # type: ignore[no-untyped-def]
         """(address, extent, slabs, alignment of slab bounds) of a step for these sizes."""

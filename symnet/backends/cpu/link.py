@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from symnet.backends.cpu import emit, tape_layout
+from symnet.backends.cpu.pairing import Pair, find_pairs
 from symnet.backends.cpu.tape import ShapeProgram
 from symnet.kernels import gemm, permutation
 from symnet.schedule.program import (
@@ -79,6 +80,7 @@ class Linked:
     scratch: tuple[tuple[int, int, int, Ref, int], ...] = ()
     keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     steps: tuple[StepPlan, ...] = ()
+    pairs: dict[int, Pair] = field(default_factory=dict)
     checks: tuple[Any, ...] = (None,)  # by id: ("static", ...), ("size", n), ("index", ...)
 
     def local_code(self) -> np.ndarray:
@@ -139,6 +141,7 @@ class Linker:
         linked.scratch = tuple(self.scratch)
         linked.keys = np.array(list(self.key_registers), np.int64)
         linked.steps = tuple(self.steps)
+        linked.pairs = find_pairs(self.program)
         linked.checks = tuple(self.checks)
         return linked
 

@@ -100,6 +100,14 @@ STEP_FLAGS = 5
 STEP_INDEX = 6  # row of the profile
 STEP_WORDS = 8
 
+# ---- argument block of the step `pair` ----
+PAIR_FN = 0
+PAIR_ARGS = 1
+PAIR_NEXT_FN = 2
+PAIR_NEXT_ARGS = 3
+PAIR_SCALE = 4  # slab bounds of the second step per one of the first
+PAIR_WORDS = 5
+
 CAN_FAIL = 1  # the step may set ERROR
 
 # ---- status of a call ----

@@ -101,6 +101,13 @@ def run_whole(p, frame, s, thread):
         record_time(p, frame, s, begin)
 
 
+def pair(args, lo, hi, thread):
+    """A step of two: what the first made of this slab, the second works on at once (pairing.py)."""
+    call_void(args[PAIR_FN], args[PAIR_ARGS], lo, hi, thread)
+    scale = args[PAIR_SCALE]
+    call_void(args[PAIR_NEXT_FN], args[PAIR_NEXT_ARGS], lo * scale, hi * scale, thread)
+
+
 def publish(p, frame, s, step):
     """Put a step up for all threads. Only the thread that carries the region on comes here."""
     sequence = (atomic_load(p, TURN) >> TICKET_BITS) + 1
