@@ -24,7 +24,7 @@ class Check:
     message: str
     origin: Origin
     index: bool  # IndexOutOfBoundsError rather than ShapeError
-    shown: tuple[Size, Size]  # two numbers for the message
+    shown: tuple[Size, Size]  # what differs, for the message; equal ones say nothing
 
 
 # integer functions that a size may be computed with, as size operators
