@@ -51,20 +51,29 @@ class Reduce(Op):
 
     function   sum, prod, max, min, any or all; any and all take booleans only
     acc_dtype  dtype in which it accumulates
+    of_none    whether the maximum of nothing is -inf, and the minimum inf, rather than an error;
+               floats only
     """
 
     function: str
     axes: tuple[int, ...]
     acc_dtype: str
+    of_none: bool = False
 
     def output_types(self, x: Variable) -> list[TensorType]:  # type: ignore[override]
         if not self.axes or self.axes != as_axes(self.axes, x.type.ndim):
             raise TypeMismatchError(f"{self} of {x} ({x.type}): axes are ascending dimensions")
         if self.function in ("any", "all") and x.type.dtype != "bool":
             raise TypeMismatchError(f"{self} of {x} ({x.type}): booleans are wanted")
-        if self.function in _SELECTING and 0 in [x.type.shape[axis] for axis in self.axes]:
+        if self.of_none and (self.function not in _SELECTING or x.type.dtype not in FLOATS):
+            raise TypeMismatchError(f"{self} of {x} ({x.type}): of_none is for extremes of floats")
+        if self._wants_some and 0 in [x.type.shape[axis] for axis in self.axes]:
             raise ShapeError(f"{self} of {x} ({x.type}): there is no {self.function} of nothing")
         return [TensorType(result_dtype(self.function, x.type.dtype), self._kept(x.type.shape))]
+
+    @property
+    def _wants_some(self) -> bool:
+        return self.function in _SELECTING and not self.of_none
 
     def _kept(self, sizes: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(size for axis, size in enumerate(sizes) if axis not in self.axes)
@@ -73,7 +82,7 @@ class Reduce(Op):
         self, node: Apply, shapes: Sequence[tuple[Size, ...]], context: ShapeContext
     ) -> list[tuple[Size, ...]]:
         (shape,) = shapes
-        if self.function in _SELECTING:
+        if self._wants_some:
             reduced = dims.product(shape[axis] for axis in self.axes)
             context.check(
                 dims.apply("lt", 0, reduced), f"there is no {self.function} of no elements"
@@ -82,10 +91,14 @@ class Reduce(Op):
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         (x,) = inputs
-        if self.function in _SELECTING and 0 in [x.shape[axis] for axis in self.axes]:
+        if self._wants_some and 0 in [x.shape[axis] for axis in self.axes]:
             raise ShapeError(f"{self} of shape {x.shape}: there is no {self.function} of nothing")
+        start = {}
+        if self.of_none:
+            start["initial"] = -np.inf if self.function == "max" else np.inf
         with np.errstate(all="ignore"):
-            result = _NUMPY[self.function].reduce(x, self.axes, NUMPY_DTYPES[self.acc_dtype])
+            dtype = NUMPY_DTYPES[self.acc_dtype]
+            result = _NUMPY[self.function].reduce(x, self.axes, dtype, **start)
             return [np.asarray(result, node.out.type.numpy_dtype)]
 
     def grad(self, inputs, outputs, output_grads):  # type: ignore[no-untyped-def]

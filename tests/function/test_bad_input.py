@@ -234,6 +234,11 @@ def test_nothing_to_choose_the_largest_from(mode):
             symnet.function([x], build(), mode=mode)(ONES[:0])
 
 
+def test_only_equations_that_fail_end_in_numbers():
+    with pytest.raises(ShapeError, match="there is no max of no elements\n"):
+        symnet.function([x], x.max())(ONES[:0])
+
+
 @every_mode
 def test_update_of_another_size_than_declared(mode):
     W = symnet.shared(ONES.copy(), name="W", shape=(2, 3))

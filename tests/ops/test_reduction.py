@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
 from symnet.errors import ShapeError, TypeMismatchError
+from symnet.function import function as compiled
 from symnet.graph import DTYPES, TensorType
 from symnet.ops import reduction
 from symnet.ops.logic import where
@@ -87,6 +88,17 @@ def test_derivatives(agree, ours, case):
         return names.get(ours.__name__, getattr(np, ours.__name__, None))(v, axis=axis, **kept)
 
     agree(lambda v: ours(v, axis, **kept), reference, x, order=2)
+
+
+@pytest.mark.parametrize(("function", "expected"), [("max", -np.inf), ("min", np.inf)])
+def test_extremes_of_nothing_where_they_are_allowed(function, expected):
+    x = TensorType("float32", (None, None))("x")
+    out = Reduce(function, (1,), "float32", of_none=True)(x)
+    for mode in ("compiled", "reference"):
+        (got,) = compiled([x], [out], mode=mode)(np.ones((2, 0), "f"))
+        np.testing.assert_array_equal(got, [expected] * 2)
+    with pytest.raises(TypeMismatchError):
+        Reduce(function, (0,), "int64", of_none=True)(TensorType("int64", (None,))("i"))
 
 
 # ---- products with zeros

@@ -354,7 +354,7 @@ class Runner:
             )
         if kind == "size":
             check = self.program.checks[rest[0]]
-            shown = "" if check.index else f": {a} and {b}"
+            shown = f": {a} and {b}" if a != b else ""  # equal ones: no equation failed
             text = f"{check.message}{shown}{self._given(arrays)}{self._line(check.origin)}"
             raise (IndexOutOfBoundsError if check.index else ShapeError)(text)
         _, origin, _ = rest

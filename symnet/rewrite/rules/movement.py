@@ -7,6 +7,8 @@ rather than of what was computed from them, so that the computation can be dropp
 
 # mypy: disable-error-code="attr-defined, union-attr, index, operator, list-item"
 
+from dataclasses import replace
+
 from symnet.graph import Apply, Variable
 from symnet.graph import dims as sizes_
 from symnet.graph.variables import make_constant
@@ -266,7 +268,7 @@ def reduction_of_ones(node: Apply, walk: Walk) -> Variable | None:
     left = dimshuffle(given, [k for k in range(given.type.ndim) if k not in ones])
     axes = tuple(k - sum(one < k for one in ones) for k in op.axes if k not in ones)
     if axes:
-        return Reduce(op.function, axes, op.acc_dtype)(left)
+        return replace(op, axes=axes)(left)
     return cast(left, node.outputs[0].type.dtype)
 
 
@@ -275,12 +277,12 @@ def reduction_of_reduction(node: Apply, walk: Walk) -> Variable | None:
     """sum(sum(x, j), k) -> sum(x, (j, k)), and so for the others"""
     op = node.op
     inner = walk.made_by(node.inputs[0], Reduce)
-    if inner is None or inner.op.function != op.function or inner.op.acc_dtype != op.acc_dtype:
+    if inner is None or inner.op != replace(op, axes=inner.op.axes):
         return None
     (given,) = inner.inputs
     left = [k for k in range(given.type.ndim) if k not in inner.op.axes]
     axes = tuple(sorted((*inner.op.axes, *(left[k] for k in op.axes))))
-    return Reduce(op.function, axes, op.acc_dtype)(given)
+    return replace(op, axes=axes)(given)
 
 
 @rewrites(Reduce, examples=lambda: [sum_(-x, 0)])
