@@ -125,7 +125,7 @@ def _evaluate(variable: Variable, inputs: Mapping[Any, Any]) -> np.ndarray:
         values[key] = value
     wanted = (config.mode, *values)
     known = getattr(variable.tag, "evaluator", None)
-    if known is None or known[0] != wanted:
+    if known is None or known.wanted != wanted:
         missing = [
             v
             for v in leaves([variable], stop=set(values))
@@ -134,8 +134,19 @@ def _evaluate(variable: Variable, inputs: Mapping[Any, Any]) -> np.ndarray:
         if missing:
             raise MissingInputError(f"eval: inputs without a value{listed(missing)}")
         compiled = function(list(values), variable, on_unused_input="ignore")
-        known = variable.tag.evaluator = (wanted, compiled)
-    return known[1](*values.values())
+        known = variable.tag.evaluator = _Evaluator(wanted, compiled)
+    return known.compiled(*values.values())
+
+
+class _Evaluator:
+    """What `.eval()` keeps on a variable; None after pickling and in copies."""
+
+    def __init__(self, wanted: tuple[Any, ...], compiled: Function):
+        self.wanted = wanted
+        self.compiled = compiled
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()
 
 
 use_evaluator(_evaluate)

@@ -1,6 +1,7 @@
 """A compiled function: what a user calls."""
 
 import copy
+import itertools
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,11 +23,11 @@ from symnet.function.arguments import In, Signature
 from symnet.function.build import build
 from symnet.function.debugging import Comparison
 from symnet.function.modes import Mode
-from symnet.function.pickling import FlatGraph, flatten, restore
 from symnet.function.profiling import Profile
 from symnet.function.straight import straight_call
 from symnet.graph.clone import clone_replace
 from symnet.graph.describe import describe, listed
+from symnet.graph.pickling import Bundle
 from symnet.graph.traversal import shared_inputs
 from symnet.graph.variables import SharedVariable, Variable
 
@@ -282,16 +283,30 @@ class Function:
     def __copy__(self) -> "Function":
         return self.copy()
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> dict[str, Any]:
         signature = self._signature
-        targets = [s for s, _ in signature.updates]
-        values = [v for _, v in signature.updates]
-        flat = flatten([*signature.variables, *signature.outputs, *targets, *values])
         inputs = [copy.copy(i) for i in self.inputs]
         for given in inputs:
-            given.variable = None  # type: ignore[assignment]  # it is in the flat graph
-        state = (flat, inputs, len(signature.outputs), signature.form)
-        return _unpickle, (*state, self.mode, self.name, self.profile is not None)
+            given.variable = None  # type: ignore[assignment]  # it is in the bundle
+        updates = [v for pair in signature.updates for v in pair]
+        return {
+            "variables": Bundle([*signature.variables, *signature.outputs, *updates]),
+            "inputs": inputs,
+            "outputs": len(signature.outputs),
+            "form": signature.form,
+            "mode": self.mode,
+            "name": self.name,
+            "profile": self.profile is not None,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        inputs, rest = state["inputs"], iter(state["variables"])
+        for given, variable in zip(inputs, rest):
+            given.variable = variable
+        outputs = list(itertools.islice(rest, state["outputs"]))
+        updates = [(shared, next(rest)) for shared in rest]
+        signature = Signature.plain(inputs, outputs, state["form"], updates)
+        self.__init__(signature, state["mode"], state["name"], state["profile"])  # type: ignore[misc]
 
     # ---- looking inside
 
@@ -333,24 +348,6 @@ def _pairs(
     targets: Sequence[Variable], values: Sequence[Variable]
 ) -> list[tuple[SharedVariable, Variable]]:
     return [(s, v) for s, v in zip(targets, values) if isinstance(s, SharedVariable)]
-
-
-def _unpickle(
-    flat: FlatGraph,
-    inputs: list[In],
-    outputs: int,
-    form: Any,
-    mode: Mode,
-    name: str | None,
-    profile: bool,
-) -> Function:
-    variables = restore(flat)
-    for given, variable in zip(inputs, variables):
-        given.variable = variable
-    rest = variables[len(inputs) :]
-    half = outputs + (len(rest) - outputs) // 2
-    updates = _pairs(rest[outputs:half], rest[half:])
-    return Function(Signature.plain(inputs, rest[:outputs], form, updates), mode, name, profile)
 
 
 _MISSING = object()

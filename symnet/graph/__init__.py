@@ -3,6 +3,7 @@
 from symnet.graph.clone import clone_replace
 from symnet.graph.op import Op
 from symnet.graph.origin import Origin
+from symnet.graph.pickling import Bundle
 from symnet.graph.traversal import (
     ancestors,
     consumers,
@@ -17,6 +18,7 @@ from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
 __all__ = [
     "DTYPES",
     "Apply",
+    "Bundle",
     "Constant",
     "Op",
     "Origin",

@@ -49,6 +49,9 @@ class Variable:
         self.origin = origin if origin is not None else origins.here()
         self._tag: SimpleNamespace | None = None
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _hooks["reduce_variable"](self, protocol)
+
     @property
     def tag(self) -> SimpleNamespace:
         """A place for the user's own annotations."""
@@ -87,6 +90,11 @@ class Constant(Variable):
     def __init__(self, type: TensorType, data: np.ndarray, name: str | None = None):
         super().__init__(type, name=name, origin=origins.UNKNOWN)
         self.data = data
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        for name, value in state[1].items():
+            setattr(self, name, value)
+        self.data.flags.writeable = False  # arrays forget it when they are pickled
 
     def __str__(self) -> str:
         if self.name:
@@ -174,6 +182,13 @@ class Apply:
         (single,) = self.outputs
         return single
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _hooks["reduce_node"](self, protocol)
+
+    def __setstate__(self, notes: Sequence[tuple[str | None, SimpleNamespace | None]]) -> None:
+        for variable, (name, tag) in zip(self.outputs, notes):
+            variable.name, variable._tag = name, tag
+
     def __str__(self) -> str:
         return f"{self.op}({', '.join(map(str, self.inputs))})"
 
@@ -181,6 +196,7 @@ class Apply:
 
 
 _classes: dict[str, Any] = {"variable": Variable, "constant": Constant, "shared": SharedVariable}
+_hooks: dict[str, Any] = {}  # filled by graph.pickling, which needs the walks over graphs
 types._hooks["variable"] = lambda type_, name=None: _classes["variable"](type_, name=name)
 
 

@@ -205,6 +205,14 @@ def test_pickle_of_a_long_chain():
     assert np.array_equal(pickle.loads(pickle.dumps(f))(A), f(A))
 
 
+def test_pickle_of_a_function_that_hangs_on_its_own_graph():
+    y = T.exp(x)
+    y.tag.function = symnet.function([x], y)
+    for again in (pickle.loads(pickle.dumps(y)), copy.deepcopy(y)):
+        assert again.tag.function is not y.tag.function
+        np.testing.assert_allclose(again.tag.function(A), np.exp(A), rtol=1e-5)
+
+
 def test_unpickled_in_another_process(tmp_path):
     f, _ = step()
     (tmp_path / "f").write_bytes(pickle.dumps(f))
