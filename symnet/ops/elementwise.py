@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from symnet.config import config
 from symnet.errors import CompilerError, ShapeError, TypeMismatchError
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
@@ -248,7 +247,3 @@ def tree_cost(tree: scalar.Tree) -> int:
     if not isinstance(tree, scalar.Call):
         return 0
     return (20 if tree.function in DEAR else 1) + sum(map(tree_cost, tree.args))
-
-
-def float_x() -> str:
-    return config.floatX

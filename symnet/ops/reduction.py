@@ -34,6 +34,7 @@ _NUMPY: dict[str, np.ufunc] = {
     "all": np.logical_and,
 }
 _SELECTING = ("max", "min")
+Dtype = str | None
 
 
 def result_dtype(function: str, dtype: str) -> str:
@@ -191,8 +192,8 @@ def reduce(
     x: Any,
     axis: Any = None,
     keepdims: bool = False,
-    dtype: str | None = None,
-    acc_dtype: str | None = None,
+    dtype: Dtype = None,
+    acc_dtype: Dtype = None,
 ) -> Variable:
     """`x` reduced along `axis`: None for all dimensions, one, or several.
 
@@ -230,22 +231,14 @@ def _is_shape_vector(x: Variable, function: str) -> bool:
 
 
 def sum_(
-    x: Any,
-    axis: Any = None,
-    keepdims: bool = False,
-    dtype: str | None = None,
-    acc_dtype: str | None = None,
+    x: Any, axis: Any = None, keepdims: bool = False, dtype: Dtype = None, acc_dtype: Dtype = None
 ) -> Variable:
     """Sum along `axis`; see `reduce`. Booleans and integers give int64 (unsigned: uint64)."""
     return reduce("sum", x, axis, keepdims, dtype, acc_dtype)
 
 
 def prod(
-    x: Any,
-    axis: Any = None,
-    keepdims: bool = False,
-    dtype: str | None = None,
-    acc_dtype: str | None = None,
+    x: Any, axis: Any = None, keepdims: bool = False, dtype: Dtype = None, acc_dtype: Dtype = None
 ) -> Variable:
     """Product along `axis`; see `reduce`. Its gradient is right where elements are 0."""
     return reduce("prod", x, axis, keepdims, dtype, acc_dtype)
@@ -300,11 +293,7 @@ def _arg_reduce(function: str, x: Any, axis: Any, keepdims: bool) -> Variable:
 
 
 def mean(
-    x: Any,
-    axis: Any = None,
-    keepdims: bool = False,
-    dtype: str | None = None,
-    acc_dtype: str | None = None,
+    x: Any, axis: Any = None, keepdims: bool = False, dtype: Dtype = None, acc_dtype: Dtype = None
 ) -> Variable:
     """Arithmetic mean along `axis`; integers give floatX. NaN for no elements."""
     return _mean(x, axis, keepdims, dtype, acc_dtype, 0)

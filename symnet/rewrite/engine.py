@@ -122,7 +122,6 @@ class Walk:
         self._interner = Interner() if interner is None else interner
         self._settled: set[Apply] = set()
         self._final: dict[Variable, Variable] = {}  # changed variables only
-        self._depth: dict[Apply, int] = {}
         self._original: set[Apply] = set()
         self._uses: dict[Variable, int] = {}
         self._uses_counted = False
