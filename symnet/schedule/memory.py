@@ -93,27 +93,33 @@ def check_memory(
     """Play the steps with tokens, and verify that nobody reads what has been overwritten.
 
     A token is a value and the number of steps that have written it. Whoever reads a value must
-    find it complete in its storage; whoever writes a part must find the parts written before.
+    find it complete in its storage; whoever writes a part must find the parts written before. A
+    copy onto itself leaves both values in the storage, until somebody changes it.
 
     initial  values that are in memory before the first step
     final    the value that a storage must hold after the last step
 
     Errors: CompilerError.
     """
-    holds: dict[Storage, tuple[Variable, int]] = {}
+    holds: dict[Storage, dict[Variable, int]] = {}
     parts = {v: len(writers) for v, writers in flow.writers.items()}
     for v in initial:
-        holds[storage[v]] = (v, 0)
+        holds[storage[v]] = {v: 0}
+
+    def complete(place: Storage, v: Variable) -> bool:
+        return holds.get(place, {}).get(v) == parts.get(v, 0)
+
     for step in order:
         for v in flow.reads[step.seq]:
-            if holds.get(storage[v]) != (v, parts.get(v, 0)):
+            if not complete(storage[v], v):
                 raise CompilerError(f"step {step.seq} reads {v}, but finds {holds.get(storage[v])}")
-        for v in flow.writes[step.seq]:
-            found = holds.get(storage[v])
-            written = found[1] if found is not None and found[0] is v else 0
-            if written and not 0 < written < parts[v]:
+        identity = _is_identity(flow, step, storage)
+        before = {v: holds.get(storage[v], {}) for v in flow.writes[step.seq]}
+        for v, found in before.items():
+            written = found.get(v, 0)
+            if written and written >= parts[v]:
                 raise CompilerError(f"step {step.seq} writes {v} once more than it should")
-            holds[storage[v]] = (v, written + 1)
+            holds[storage[v]] = {**(found if identity else {}), v: written + 1}
     for place, v in final:
-        if holds.get(place) != (v, parts.get(v, 0)):
+        if not complete(place, v):
             raise CompilerError(f"{place} holds {holds.get(place)} in the end, not {v}")

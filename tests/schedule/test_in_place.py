@@ -109,6 +109,11 @@ def regions_of_itself():
     return [], [(w, T.set_subtensor(b[::-2], 1.0))]
 
 
+def a_part_from_itself():
+    w = weights(6)
+    return [], [(w, T.set_subtensor(w[1:4], T.exp(w[1:4]) + x[0, :3]))]
+
+
 def shifted():
     w, v = weights(6), weights(6)
     return [], [
@@ -159,8 +164,9 @@ CASES = [
     swapped, swapped_after_an_operation, swapped_backwards, swapped_in_other_shapes,
     rotated_products, many_swaps, product_with_itself, product_added_while_read_elsewhere,
     one_value_for_two, transposed, less_its_row_means, less_its_column_means, by_its_norm,
-    row_values_and_full_ones, regions_of_itself, shifted, scattered_from_itself, behind_a_reshape,
-    from_each_other_and_an_input, broadcast, scaled_by_shared_scalars, products_of_products,
+    row_values_and_full_ones, regions_of_itself, a_part_from_itself, shifted,
+    scattered_from_itself, behind_a_reshape, from_each_other_and_an_input, broadcast,
+    scaled_by_shared_scalars, products_of_products,
 ]  # fmt: skip
 GIVEN = {x: numbers(3, 4), labels: np.array([0, 0, 5])}
 
