@@ -86,8 +86,8 @@ def shared(
     """A variable with a value that compiled functions read and update.
 
     value          an array, or a number: a Python float gets floatX, an int int64
-    borrow         use the array itself as storage, if it is contiguous and writeable; it must not
-                   become the storage of another shared variable
+    borrow         use the array itself as storage, if it is contiguous, writeable, and not the
+                   storage of another shared variable; else it is copied
     broadcastable  dimensions of size 1 that broadcast; by default none does, so sizes may change
     shape          static sizes (None: may change), which let more be checked and specialised
     strict, allow_downcast   as in Theano: conversions that `set_value` makes

@@ -23,6 +23,7 @@ from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph import origin as origins
 from symnet.graph import types
 from symnet.graph.origin import Origin
+from symnet.graph.storage import Owners
 from symnet.graph.types import TensorType
 
 if TYPE_CHECKING:
@@ -107,16 +108,17 @@ class Constant(Variable):
 
 
 _storage_epoch = itertools.count(1)
+_owners = Owners()
 
 
 class SharedVariable(Variable):
     """A mutable array that lives between calls; functions read it and may update it.
 
     `storage` is the one array behind it. Compiled functions hold its address, so it is replaced
-    only through `rebind`, which bumps `SharedVariable.epoch`.
+    only through `rebind`, which bumps `SharedVariable.epoch`. It is no other shared variable's.
     """
 
-    __slots__ = ("allow_downcast", "default_update", "storage")
+    __slots__ = ("__weakref__", "allow_downcast", "default_update", "storage")
     epoch: int = 0  # counts replacements of any shared storage, see rebind
 
     def __init__(
@@ -133,17 +135,21 @@ class SharedVariable(Variable):
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
         """The value: a copy, or with borrow=True the storage itself."""
-        return self.storage if borrow else self.storage.copy()
+        if not borrow:
+            return self.storage.copy()
+        _owners.enter(self, self.storage)
+        return self.storage
 
     def set_value(self, value: Any, borrow: bool = False) -> None:
         """Give it another value of the same type; the sizes may differ where the type allows.
 
-        With borrow=True a fitting array becomes the storage itself and must not be given to
-        another shared variable. Errors: TypeMismatchError, ShapeError; the old value stays.
+        With borrow=True a fitting array becomes the storage itself, unless its memory is another
+        shared variable's: then it is copied. Errors: TypeMismatchError, ShapeError; the old value
+        stays.
         """
         label = f"the value for shared variable {self}"
         array = self.type.filter(value, self.allow_downcast, label)
-        if borrow and array.flags.writeable:
+        if borrow and array.flags.writeable and _owners.enter(self, array):
             self.rebind(array)
         elif array.shape == self.storage.shape:
             np.copyto(self.storage, array)
@@ -240,4 +246,6 @@ def make_shared(
     variable: SharedVariable = _classes["shared"](
         TensorType(array.dtype.name, static), storage, name=name, allow_downcast=allow_downcast
     )
+    if borrow and not _owners.enter(variable, storage):
+        variable.storage = storage.copy()
     return variable

@@ -165,6 +165,40 @@ def test_borrowed_storage():
     assert np.array_equal(foreign, np.full((2, 3), 4))
 
 
+def test_a_borrowed_storage_belongs_to_one_variable():
+    own = np.zeros((4, 3), "float32")
+    W = shared(own, borrow=True)
+    second, part, seen = shared(own, borrow=True), shared(own[1:3], borrow=True), shared()
+    seen.set_value(own[2:], borrow=True)
+    lent = shared(W.get_value(borrow=True), borrow=True)
+    assert_apart([v.storage for v in (W, second, part, seen, lent)])
+    assert np.shares_memory(W.storage, own)
+    symnet.function([], [], updates=[(W, W + 1), (second, W + second + 2)])()
+    assert (own == 1).all() and (second.get_value() == 2).all()
+    assert not part.get_value().any() and not seen.get_value().any()
+
+
+def test_a_private_storage_that_was_lent_stays_private():
+    W = shared()
+    other = shared(W.get_value(borrow=True), borrow=True)
+    assert_apart([W.storage, other.storage])
+    W.set_value(W.get_value(borrow=True), borrow=True)  # its own
+    W.set_value(W.get_value(borrow=True)[:1], borrow=True)
+    assert np.array_equal(W.get_value(), START[:1])
+
+
+def test_a_storage_that_is_given_up_may_be_borrowed_again():
+    own = np.zeros(6, "float32")
+    W = shared(own, borrow=True)
+    W.set_value(np.ones(6, "float32"), borrow=True)
+    other = shared(own, borrow=True)
+    assert np.shares_memory(other.storage, own)
+    del other
+    halves = [shared(own[:3], borrow=True), shared(own[3:], borrow=True)]
+    assert all(np.shares_memory(h.storage, own) for h in halves)
+    assert_apart([h.storage for h in halves])
+
+
 def test_values_are_copied_unless_borrowed():
     own = START.copy()
     W = shared(own)
