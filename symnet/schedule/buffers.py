@@ -127,34 +127,34 @@ class Planner:
     def _destinations(self) -> Wishes:
         """Where outputs and updates go: the values themselves, or copies of them."""
         shapes, reading = self.fusion.shapes, self.fusion.reading
-        aliased = {view.root for view in reading.alias.values()}
         position_of = {s: k for k, s in enumerate(self.shared)}
         wishes = Wishes(self._copy_into_shared)
 
-        def computed(variable: Variable) -> bool:
-            """Whether the steps that compute a value may do so wherever it is wanted."""
-            return not (
-                variable in self.object_of
-                or variable in reading.alias
-                or variable in aliased
-                or variable in self._targets
-                or variable in wishes.instead
-            )
+        def computed(variable: Variable) -> Variable | None:
+            """What steps compute, wherever it is wanted: the value, or what it is a reshape of."""
+            view = reading.alias.get(variable)
+            if view is not None:
+                if not view.whole:
+                    return None
+                variable = view.root
+            taken = self.object_of, self._targets, wishes.instead
+            return None if any(variable in table for table in taken) else variable
 
         def fresh_output(variable: Variable) -> None:
             number = len(self.objects)
             type_ = variable.type
             self.objects.append(Object("output", len(self._results), type_.dtype, type_.shape))
             self._results.append((number, shapes.of[variable], type_.dtype))
-            self._targets[variable if computed(variable) else self.fusion.copy(variable)] = number
+            value = computed(variable)
+            self._targets[self.fusion.copy(variable) if value is None else value] = number
 
         copies: list[tuple[SharedVariable, Variable]] = []
         for shared, variable in self.updates:
             if shapes.of[shared] != shapes.of[variable]:
                 self._rebinds.append((position_of[shared], len(self._results)))
                 fresh_output(variable)
-            elif computed(variable) and self.reuse:
-                wishes.instead[variable] = shared
+            elif (value := computed(variable)) is not None and self.reuse:
+                wishes.instead[value] = shared
             else:
                 copies.append((shared, variable))
         for variable in self.outputs:

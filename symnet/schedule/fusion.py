@@ -335,7 +335,7 @@ class Fusion:
             view = self.reading.strided(source)
         assert view is not None
         strides = contiguous_strides(self.shapes.of[out])
-        self.reading.alias[out] = Strided(view.root, view.offset, strides)
+        self.reading.alias[out] = Strided(view.root, view.offset, strides, view.whole)
         self.seq_of[out] = self.seq_of.get(view.root, -1)
         self.reading.stored.add(out)
 

@@ -17,7 +17,7 @@ from symnet.ops.elementwise import Elementwise, tree_cost
 from symnet.ops.generate import Generate
 from symnet.ops.indexing import CheckedIndex, IncSubtensor, Put
 from symnet.ops.joining import Concatenate
-from symnet.ops.movement import Reshape
+from symnet.ops.movement import DimShuffle, Reshape
 from symnet.ops.random import Permutation
 from symnet.ops.shape import MakeVector, ShapeOf
 from symnet.schedule.access import VIEWS, Coordinate, Coordinates, behind, contiguous_strides
@@ -32,11 +32,15 @@ _FILLED = (IncSubtensor, Put, Concatenate, Permutation, MakeVector)  # step by s
 
 @dataclass(slots=True)
 class Strided:
-    """A view of a stored variable: offset and strides in elements of `root`."""
+    """A view of a stored variable: offset and strides in elements of `root`.
+
+    whole  whether it has every element of `root` once
+    """
 
     root: Variable
     offset: Size
     strides: tuple[Size, ...]
+    whole: bool
 
 
 class Reading:
@@ -152,12 +156,14 @@ class Reading:
         """`variable` as a strided view of a stored one; None if it is computed or gathered."""
         at: Coordinates = tuple(Coordinate(axis) for axis in range(variable.type.ndim))
         current = variable
+        whole = True
         while current not in self.stored:
             node = current.owner
             if node is None:
                 return None  # a number
             if isinstance(node.op, VIEWS):
                 at = behind(node, at, self.shapes)
+                whole &= isinstance(node.op, DimShuffle)
             elif not isinstance(node.op, Barrier):
                 return None
             current = node.inputs[0]
@@ -168,7 +174,9 @@ class Reading:
             offset = dims.add(offset, dims.mul(c.offset, stride))
             if c.axis is not None:
                 strides[c.axis] = dims.add(strides[c.axis], dims.mul(c.step, stride))
-        return Strided(current if base is None else base.root, offset, tuple(strides))
+        if base is None:
+            return Strided(current, offset, tuple(strides), whole)
+        return Strided(base.root, offset, tuple(strides), whole and base.whole)
 
 
 def tensor_inputs(node: Apply) -> Sequence[Variable]:

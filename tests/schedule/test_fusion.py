@@ -153,3 +153,21 @@ def test_a_reshape_of_a_member_ends_its_step():
     given = np.arange(6, dtype="float32").reshape(2, 3)
     flat = np.abs(given - 0.5).ravel()
     np.testing.assert_array_equal(f(given), np.minimum(flat, 1) + flat[::-1])
+
+
+@pytest.mark.parametrize("value", [T.dot(x, y).reshape((-1,)), T.exp(x).flatten()], ids=str)
+def test_reshaped_outputs_are_not_copied(value):
+    assert sum(steps([x, y], value, on_unused_input="ignore")) == 1
+
+
+def test_a_value_and_its_reshapes_as_outputs():
+    h = T.exp(x)
+    f = symnet.function(
+        [x], [h.flatten(), h, h.reshape((2, -1)), h.T, T.dot(h.flatten(), h.flatten())]
+    )
+    given = np.arange(6, dtype="float32").reshape(3, 2)
+    e = np.exp(given)
+    results = f(given)
+    for found, wanted in zip(results, (e.ravel(), e, e.reshape(2, 3), e.T, (e * e).sum())):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    assert not any(np.shares_memory(a, b) for k, a in enumerate(results) for b in results[:k])
