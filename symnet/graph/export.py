@@ -1,52 +1,66 @@
 """Graphs as networkx graphs, for analysis and drawing."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from symnet.graph.printing import graph_roots
 from symnet.graph.traversal import toposort
-from symnet.graph.variables import Constant, SharedVariable, Variable
+from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
 
 
-def to_networkx(outputs: Variable | Sequence[Variable]) -> Any:
-    """A `networkx.MultiDiGraph` whose nodes are variables and apply nodes, edges along the data.
+def to_networkx(obj: Any, objects: bool = False) -> Any:
+    """A `networkx.MultiDiGraph` of the graph behind `obj`, edges along the data.
 
-    Attributes of nodes: `kind` ("apply", "input", "constant", "shared" or "result"), `label`, and
-    for variables `dtype`, `shape`, `name`, `output` (whether it was asked for), for apply nodes
-    `op` and `origin`. Attribute of edges: `position` among the inputs or outputs of the node.
+    obj      variable, apply node, list of them, or anything with `outputs`, as a function
+    objects  True: the nodes are the variables and apply nodes themselves. By default they are
+             numbers in the order of computation, which every format can store
+
+    Attributes are numbers, text and truth values. Nodes have `kind` ("apply", "input", "constant",
+    "shared" or "result") and `label`; variables also `dtype`, `shape` ("?" for an unknown size),
+    `name` ("" if there is none) and `output` (whether it was asked for); apply nodes `origin`, the
+    line that built them. Edges have `position` among the inputs or outputs of the apply node.
+
+    Errors: TypeMismatchError if there is no graph behind `obj`.
     """
     import networkx  # noqa: PLC0415 (0.2 s to import)
 
-    wanted = [outputs] if isinstance(outputs, Variable) else list(outputs)
+    wanted = graph_roots(obj)
+    outputs = set(wanted)
     graph = networkx.MultiDiGraph()
+    numbers: dict[Variable | Apply, int] = {}
 
-    def add(variable: Variable) -> None:
-        if variable in graph:
-            return
-        if variable.owner is not None:
-            kind = "result"
-        elif isinstance(variable, Constant):
-            kind = "constant"
-        else:
-            kind = "shared" if isinstance(variable, SharedVariable) else "input"
-        graph.add_node(
-            variable,
-            kind=kind,
-            label=str(variable),
-            dtype=variable.type.dtype,
-            shape=variable.type.shape,
-            name=variable.name,
-            output=variable in wanted_set,
-        )
+    def key(item: Variable | Apply) -> Any:
+        return item if objects else numbers[item]
 
-    wanted_set = set(wanted)
+    def add(variable: Variable) -> Any:
+        if variable not in numbers:
+            numbers[variable] = len(numbers)
+            graph.add_node(
+                key(variable),
+                kind=_kind(variable),
+                label=str(variable),
+                dtype=variable.type.dtype,
+                shape=", ".join("?" if s is None else str(s) for s in variable.type.shape),
+                name=variable.name or "",
+                output=variable in outputs,
+            )
+        return key(variable)
+
     for node in toposort(wanted):
-        graph.add_node(node, kind="apply", label=str(node.op), op=node.op, origin=str(node.origin))
-        for position, variable in enumerate(node.inputs):
-            add(variable)
-            graph.add_edge(variable, node, position=position)
+        inputs = [add(variable) for variable in node.inputs]
+        numbers[node] = len(numbers)
+        graph.add_node(key(node), kind="apply", label=str(node.op), origin=str(node.origin))
+        for position, source in enumerate(inputs):
+            graph.add_edge(source, key(node), position=position)
         for position, variable in enumerate(node.outputs):
-            add(variable)
-            graph.add_edge(node, variable, position=position)
+            graph.add_edge(key(node), add(variable), position=position)
     for variable in wanted:
         add(variable)
     return graph
+
+
+def _kind(variable: Variable) -> str:
+    if variable.owner is not None:
+        return "result"
+    if isinstance(variable, Constant):
+        return "constant"
+    return "shared" if isinstance(variable, SharedVariable) else "input"

@@ -33,7 +33,7 @@ def debugprint(
     lines: list[str] = []
     seen: set[Any] = set()
     # entries: (variable, prefix of its own line, prefix of its children's lines, level)
-    stack = [(root, "", "", 1) for root in reversed(_roots(obj))]
+    stack = [(root, "", "", 1) for root in reversed(graph_roots(obj))]
     while stack:
         variable, first, rest, level = stack.pop()
         known = (variable.owner or variable) in seen
@@ -57,7 +57,8 @@ def debugprint(
     return None
 
 
-def _roots(obj: Any) -> list[Variable]:
+def graph_roots(obj: Any) -> list[Variable]:
+    """The variables that `obj` stands for: see `debugprint`. Errors: TypeMismatchError."""
     if isinstance(obj, Variable):
         return [obj]
     if isinstance(obj, Apply):
@@ -66,7 +67,7 @@ def _roots(obj: Any) -> list[Variable]:
     if isinstance(outputs, dict):
         outputs = outputs.values()
     if isinstance(outputs, Iterable):
-        return [root for item in outputs for root in _roots(item)]
+        return [root for item in outputs for root in graph_roots(item)]
     raise TypeMismatchError(f"there is no graph behind {obj!r:.80}")
 
 
@@ -117,12 +118,13 @@ _INFIX = {
 _ATOM = 9
 
 
-def pp(*outputs: Variable, limit: int = 2000, stop: Sequence[Variable] = ()) -> str:
+def pp(*outputs: Any, limit: int = 2000, stop: Sequence[Variable] = ()) -> str:
     """The expressions on one line, infix where there is a sign for it.
 
-    Named intermediate variables are written out as well. A part whose text is longer than `limit`
-    is shown as `...`: shared parts are written at each use, so the text of a graph may be
-    exponentially longer than the graph. Nothing behind `stop` is written.
+    `outputs` are what `debugprint` takes. Named intermediate variables are written out as well. A
+    part whose text is longer than `limit` is shown as `...`: shared parts are written at each use,
+    so the text of a graph may be exponentially longer than the graph. Nothing behind `stop` is
+    written.
     """
     texts: dict[Variable, tuple[str, int]] = {}  # text and binding strength
 
@@ -133,7 +135,8 @@ def pp(*outputs: Variable, limit: int = 2000, stop: Sequence[Variable] = ()) -> 
             known = (plain, 6 if isinstance(variable, Constant) and plain[0] == "-" else _ATOM)
         return known
 
-    for node in toposort(outputs, stop):
+    roots = graph_roots(outputs)
+    for node in toposort(roots, stop):
         for variable in node.outputs:
             written, strength = _written(node, [text(v) for v in node.inputs])
             if len(node.outputs) > 1:
@@ -141,7 +144,7 @@ def pp(*outputs: Variable, limit: int = 2000, stop: Sequence[Variable] = ()) -> 
             if len(written) > limit:
                 written, strength = "...", _ATOM
             texts[variable] = written, strength
-    return ", ".join(text(v)[0] for v in outputs)
+    return ", ".join(text(v)[0] for v in roots)
 
 
 def _written(node: Apply, inputs: Sequence[tuple[str, int]]) -> tuple[str, int]:

@@ -2,6 +2,7 @@ import io
 
 import pytest
 
+import symnet
 from symnet.errors import TypeMismatchError
 from symnet.graph import TensorType
 from symnet.graph.printing import debugprint, pp
@@ -61,3 +62,10 @@ def test_long_chains():
     whole = debugprint(out, file="str")
     assert len(whole.splitlines()) == 40_001 and max(map(len, whole.splitlines())) < 300
     assert "..." in pp(out)
+
+
+def test_one_line_of_compiled_functions_and_lists():
+    out = mul(add(x, y), x)
+    assert pp(symnet.function([x, y], [out, x])) == "(x + y) * x, x" == pp([out, x])
+    with pytest.raises(TypeMismatchError):
+        pp(3)
