@@ -13,6 +13,7 @@ import numpy as np
 
 from symnet.config import config
 from symnet.errors import CompilerError, ShapeError, TypeMismatchError
+from symnet.graph import dims
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
 from symnet.graph.types import FLOATS, TensorType
@@ -68,6 +69,8 @@ class Generate(Op):
         self, node: Apply, shapes: Sequence[tuple[Size, ...]], context: ShapeContext
     ) -> list[tuple[Size, ...]]:
         what = f"a size of {self.name}"
+        if self.name == "arange":
+            context.check(dims.apply("ne", context.value(node.inputs[2]), 0), "the step is 0")
         return [tuple(size_value(v, context, what) for v in node.inputs[: self.ndim])]
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -167,6 +170,8 @@ def alloc(value: Any, *sizes: Any) -> Variable:
 
 @generator("arange", "cast_DTYPE(x + i0 * y)", 2)
 def _arange(sizes: Sequence[int], start: np.ndarray, step: np.ndarray) -> np.ndarray:
+    if step == 0:
+        raise ShapeError("arange: the step is 0")
     return start + np.arange(sizes[0], dtype=start.dtype) * step
 
 

@@ -7,6 +7,7 @@ from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
 from symnet.config import config
 from symnet.errors import CompilerError, ShapeError, TypeMismatchError
+from symnet.function import function
 from symnet.graph import DTYPES, TensorType
 from symnet.ops.conversion import as_variable
 from symnet.ops.generate import (
@@ -49,6 +50,16 @@ def test_arange_of_integers(agree, start, stop, step):
     agree(lambda b: arange(start, b, step), reference, stop)
     agree(lambda b: arange(b), lambda b: np.arange(stop), stop)
     assert arange(start, stop, step).type.shape == reference().shape
+
+
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+def test_a_step_of_zero_is_found_in_the_call(mode):
+    step = TensorType("int64", ())("step")
+    for by in (step, step * step - 1):
+        f = function([step], arange(2, 5, by), mode=mode)
+        assert f(2).tolist() == [2, *([4] if by is step else [])]
+        with pytest.raises(ShapeError, match="step is 0"):
+            f(0 if by is step else 1)
 
 
 @given(st.integers(-20, 20), st.integers(-20, 20), st.sampled_from([-7, -3, 1, 2, 5, 10]))
