@@ -21,11 +21,20 @@ def clone(
     Errors: TypeMismatchError naming both variables; GradientError.
     """
     exchange = {}
-    for old, new in dict(replace).items():
+    try:
+        pairs = dict(replace)
+    except (TypeError, ValueError):
+        raise TypeMismatchError(
+            f"clone: replace={replace!r:.60} is no dict, and no pairs"
+        ) from None
+    for old, new in pairs.items():
         if not isinstance(old, Variable):
             raise TypeMismatchError(f"clone: {old!r:.60} is not a symbolic variable")
         exchange[old] = as_variable(new, None if isinstance(new, Variable) else old.type.dtype)
     single = isinstance(output, Variable)
-    outputs = [output] if isinstance(output, Variable) else list(output)
+    outputs = [output] if single or not isinstance(output, Iterable) else list(output)
+    for variable in outputs:
+        if not isinstance(variable, Variable):
+            raise TypeMismatchError(f"clone: {variable!r:.60} is not a symbolic variable")
     results = substitute(outputs, exchange)
     return results[0] if single else results

@@ -60,11 +60,9 @@ def grad(
     _one_of("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
     _one_of("return_disconnected", return_disconnected, ("zero", "none", "disconnected"))
     _one_of("null_gradients", null_gradients, ("raise", "return"))
-    targets = [wrt] if isinstance(wrt, Variable) else list(wrt)
-    constant = list(consider_constant or ())
-    for variable in targets + constant:
-        if not isinstance(variable, Variable):
-            raise TypeMismatchError(f"grad: {variable!r:.80} is not a symbolic variable")
+    targets = _variables("grad: wrt", wrt)
+    given = () if consider_constant is None else consider_constant
+    constant = _variables("grad: consider_constant", given)
     for variable in targets:
         if not differentiable(variable):
             raise TypeMismatchError(
@@ -162,7 +160,7 @@ def Rop(f: Wrt, wrt: Wrt, eval_points: Any, disconnected_outputs: str = "raise")
     """
     _one_of("disconnected_outputs", disconnected_outputs, ("raise", "ignore"))
     targets, points = _pairs("Rop", wrt, eval_points)
-    outputs = [f] if isinstance(f, Variable) else list(f)
+    outputs = _variables("Rop: f", f)
     results = []
     for output in outputs:
         vector = output.type()
@@ -216,7 +214,11 @@ def _seeds(
                 f"is wanted, as of .sum() or .mean(); built at {cost.origin}"
             )
         seeds[cost] = make_constant(1, cost.type.dtype)
-    for variable, gradient in dict(known_grads or {}).items():
+    if not isinstance(known_grads, Mapping | None):
+        raise TypeMismatchError(f"grad: known_grads={known_grads!r:.80} is not a dict")
+    for variable, gradient in (known_grads or {}).items():
+        if not isinstance(variable, Variable):
+            raise TypeMismatchError(f"grad: known_grads: {variable!r:.80} is not symbolic")
         gradient = as_variable(gradient)
         if gradient.type.ndim != variable.type.ndim or not differentiable(variable):
             raise TypeMismatchError(
@@ -227,7 +229,7 @@ def _seeds(
 
 
 def _pairs(what: str, variables: Any, points: Any) -> tuple[list[Variable], list[Variable]]:
-    left = [variables] if isinstance(variables, Variable) else list(variables)
+    left = _variables(what, variables)
     right = list(points) if isinstance(points, (list, tuple)) else [points]
     if len(left) != len(right):
         raise TypeMismatchError(f"{what}: {len(right)} eval_points for {len(left)} variables")
@@ -238,6 +240,16 @@ def _pairs(what: str, variables: Any, points: Any) -> tuple[list[Variable], list
                 f"{what}: eval point {point} ({point.type}) for {variable} ({variable.type})"
             )
     return left, right
+
+
+def _variables(what: str, given: Any) -> list[Variable]:
+    """A variable, or an iterable of them, as a list."""
+    listed = [given] if isinstance(given, Variable) or not isinstance(given, Iterable) else given
+    found = list(listed)
+    for variable in found:
+        if not isinstance(variable, Variable):
+            raise TypeMismatchError(f"{what}: {variable!r:.80} is not a symbolic variable")
+    return found
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

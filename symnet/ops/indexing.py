@@ -272,22 +272,29 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
 # ---- writing
 
 
-def set_subtensor(part: Variable, y: Any) -> Variable:
-    """`x` with `y` in place of the elements `part`, which is `x[...]`.
+def set_subtensor(
+    x: Variable, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False
+) -> Variable:
+    """The variable that `x`, which is `base[...]`, is a part of, with `y` in place of that part.
 
-    `y` broadcasts to the part (where its static sizes are 1) and takes the dtype of `x`. Where
-    indices meet an element several times, the last one wins. Errors: TypeMismatchError if `part` is
-    no indexing or `y` needs a narrower dtype; ShapeError; IndexOutOfBoundsError.
+    `y` broadcasts to the part (where its static sizes are 1) and takes its dtype. Where indices
+    meet an element several times, the last one wins. The last two arguments are Theano's and change
+    nothing: the compiler writes in place where it may.
+
+    Errors: TypeMismatchError if `x` is no indexing or `y` needs a narrower dtype; ShapeError;
+    IndexOutOfBoundsError.
     """
-    return _write(part, y, True)
+    return _write(x, y, True)
 
 
-def inc_subtensor(part: Variable, y: Any) -> Variable:
-    """`x` with `y` added to the elements `part`, which is `x[...]`; duplicates accumulate.
+def inc_subtensor(
+    x: Variable, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False
+) -> Variable:
+    """The variable that `x`, which is `base[...]`, is a part of, with `y` added to that part.
 
-    Otherwise as `set_subtensor`.
+    Elements met several times get the sum. Otherwise as `set_subtensor`.
     """
-    return _write(part, y, False)
+    return _write(x, y, False)
 
 
 def _write(part: Variable, y: Any, overwrite: bool) -> Variable:
@@ -309,6 +316,8 @@ def _write(part: Variable, y: Any, overwrite: bool) -> Variable:
 
 def _nodes_of(part: Variable, name: str) -> list[Apply]:
     """The nodes of one `x[...]`, from the result inwards; dimshuffles of it are looked through."""
+    if not isinstance(part, Variable):
+        raise TypeMismatchError(f"{name}(x[...], y) takes an indexed variable, not {part!r:.80}")
     nodes: list[Apply] = []
     variable = part
     base: Variable | None = None

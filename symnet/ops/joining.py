@@ -1,6 +1,6 @@
 """Joining tensors along a dimension, and cutting them apart again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,15 @@ class Concatenate(Op):
         return f"concatenate{{{self.axis}}}"
 
 
+def _several(tensors: Any, name: str) -> list[Variable]:
+    if isinstance(tensors, Variable) or not isinstance(tensors, Iterable):
+        raise TypeMismatchError(f"{name} takes a non-empty list of tensors, not {tensors!r:.80}")
+    variables = as_variables(list(tensors))
+    if not variables:
+        raise TypeMismatchError(f"{name} takes a non-empty list of tensors")
+    return variables
+
+
 def known_sizes(sizes: Sequence[int | None]) -> list[int]:
     return [s for s in sizes if s is not None]
 
@@ -94,9 +103,7 @@ def concatenate(tensors: Sequence[Any], axis: Any = 0) -> Variable:
     Errors: TypeMismatchError for different numbers of dimensions; ShapeError, when built or when
     run, for other sizes that differ: nothing broadcasts.
     """
-    if isinstance(tensors, Variable) or not len(tensors):
-        raise TypeMismatchError("concatenate takes a non-empty list of tensors")
-    variables = as_variables(tensors)
+    variables = _several(tensors, "concatenate")
     axis = as_axis(axis, max(1, variables[0].type.ndim))
     dtype = common_dtype([v.type.dtype for v in variables])
     variables = [cast(v, dtype) for v in variables]
@@ -116,9 +123,7 @@ def join(axis: Any, *tensors: Any) -> Variable:
 
 def stack(tensors: Sequence[Any], axis: Any = 0) -> Variable:
     """Tensors of one shape along a new dimension `axis`, in their common dtype."""
-    if isinstance(tensors, Variable) or not len(tensors):
-        raise TypeMismatchError("stack takes a non-empty list of tensors")
-    variables = as_variables(tensors)
+    variables = _several(tensors, "stack")
     dtype = common_dtype([v.type.dtype for v in variables])
     variables = [cast(v, dtype) for v in variables]
     ndim = variables[0].type.ndim

@@ -278,8 +278,8 @@ def _own_axis(size: Variable, x: Variable, axes: Sequence[int]) -> int | None:
 def flatten(x: Any, ndim: int = 1) -> Variable:
     """`x` with its dimensions from `ndim - 1` on merged into one. ndim=0 is not possible."""
     x = as_variable(x)
-    if not 1 <= ndim <= max(1, x.type.ndim):
-        raise TypeMismatchError(f"{x} ({x.type}) cannot be flattened to {ndim} dimensions")
+    if not isinstance(ndim, (int, np.integer)) or not 1 <= ndim <= max(1, x.type.ndim):
+        raise TypeMismatchError(f"{x} ({x.type}) cannot be flattened to {ndim!r} dimensions")
     if ndim == x.type.ndim:
         return x
     sizes = sizes_of(x)

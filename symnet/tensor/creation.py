@@ -20,6 +20,10 @@ Flags = tuple[int | None, ...]
 
 
 def _input(default: Flags, name: str | None, dtype: Any, shape: Any) -> TensorVariable:
+    if not isinstance(name, str | None):
+        raise TypeMismatchError(f"the name of an input is text, not {name!r:.80}")
+    if not isinstance(shape, Sequence | None):
+        raise TypeMismatchError(f"shape={shape!r:.80}: one size (or None) per dimension is wanted")
     sizes = default if shape is None else tuple(shape)
     if len(sizes) != len(default):
         raise ShapeError(f"shape={sizes} has {len(sizes)} entries; {len(default)} are wanted")

@@ -4,8 +4,8 @@
     TensorConstant         fixed array
     TensorSharedVariable   array that lives between calls
 
-`<`, `<=`, `>`, `>=` build expressions; `==` and `!=` compare identity, as in Theano, so that
-variables work in sets and dictionaries: use `T.eq` and `T.neq`.
+`<`, `<=`, `>`, `>=` build expressions; `==` and `!=` of variables compare identity, as in Theano,
+so that variables work in sets and dictionaries: use `T.eq` and `T.neq`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -176,6 +176,21 @@ class TensorOperators(Variable):
         raise TypeMismatchError(f"{self} is symbolic and not a number; see .eval()")
 
     __int__ = __complex__ = __index__ = __float__
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            raise TypeMismatchError(
+                f"{self} is symbolic; only its value, as of .eval(), can be formatted by {spec!r}"
+            )
+        return str(self)
+
+    def __setitem__(self, key: Any, value: Any = None) -> NoReturn:
+        raise TypeMismatchError(
+            f"{self} is symbolic and does not change; T.set_subtensor(x[...], y) and "
+            "T.inc_subtensor(x[...], y) give a new expression"
+        )
+
+    __delitem__ = __setitem__
 
     def __contains__(self, item: Any) -> NoReturn:
         raise TypeMismatchError(f"{self} is symbolic; T.eq(x, item).any() is the expression")
@@ -409,12 +424,10 @@ class TensorSharedVariable(TensorOperators, SharedVariable):
     __slots__ = ()
 
 
-# What a NumPy ufunc becomes. numpy.equal is left out: `array == variable` would be an expression
-# where `variable == array` is identity.
+# What a NumPy ufunc becomes. With an array on one side `==` is numpy.equal, an expression; between
+# variables it is identity.
 UFUNCS: dict[Any, Callable[..., Any]] = {
-    op.numpy: op
-    for op in ELEMENTWISE.values()
-    if isinstance(op.numpy, np.ufunc) and op.numpy not in (np.equal, np.not_equal)
+    op.numpy: op for op in ELEMENTWISE.values() if isinstance(op.numpy, np.ufunc)
 }
 UFUNCS.update(
     {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import symnet.tensor  # noqa: F401  (gives variables their operators)
-from symnet.autodiff import Lop, Rop, grad, hessian_vector_product
+from symnet.autodiff import Lop, Rop, clone, grad, hessian_vector_product
 from symnet.backends.reference import evaluate
 from symnet.errors import (
     CompilerError,
@@ -311,3 +311,29 @@ def test_gradient_of_log_of_nothing_stays_local():
     x, y = SCALAR("x"), SCALAR("y")
     gradient = grad(x * log(y), x)
     assert not any(str(node.op) == "true_div" for node in toposort([gradient]))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x, c: grad(c, 3),
+        lambda x, c: grad(c, None),
+        lambda x, c: grad(c, x, consider_constant=3),
+        lambda x, c: grad(c, x, known_grads=3),
+        lambda x, c: grad(c, x, known_grads={3: x}),
+        lambda x, c: Rop(c, 3, x),
+        lambda x, c: Lop(3, x, x),
+        lambda x, c: clone(3),
+        lambda x, c: clone(c, 3),
+    ],
+)
+def test_what_is_no_variable_is_named(build):
+    x = VECTOR("x")
+    with pytest.raises(TypeMismatchError, match=r"3|None"):
+        build(x, sum_(x))
+
+
+def test_one_constant_variable_may_stand_for_a_list():
+    x = VECTOR("x")
+    with pytest.raises(DisconnectedInputError, match="consider_constant"):
+        grad(sum_(x), x, consider_constant=x)

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+import symnet  # noqa: F401 (gives variables .eval)
 import symnet.tensor as T
 from symnet.config import config
 from symnet.errors import ShapeError, TypeMismatchError
@@ -25,13 +26,24 @@ from symnet.graph.variables import make_constant, make_shared
         (np.add.reduce, "add.reduce"),
         (np.linalg.svd, "numpy.svd"),
         (lambda x: np.exp(x, out=np.zeros(3)), "numpy.exp"),
-        (lambda x: np.ones(3) == x, "numpy.equal"),
         (lambda x: [1, 2][x], "not a number"),
+        (lambda x: f"{x:.3f}", "eval"),
+        (lambda x: x.__setitem__(0, 1), "set_subtensor"),
+        (lambda x: x.__delitem__(0), "set_subtensor"),
+        (lambda x: x.flatten("C"), "'C' dimensions"),
+        (lambda x: T.concatenate(3), "list of tensors, not 3"),
+        (lambda x: T.inc_subtensor(3, x), "not 3"),
+        (lambda x: T.vector(3), "text, not 3"),
+        (lambda x: T.vector(shape=3), "shape=3"),
     ],
 )
 def test_what_a_symbolic_variable_refuses(use, message):
     with pytest.raises(TypeMismatchError, match=message):
         use(T.vector("x"))
+
+
+def test_text_of_a_variable():
+    assert f"{T.vector('x')}" == "x"
 
 
 def test_equality_is_identity():
@@ -40,6 +52,16 @@ def test_equality_is_identity():
     assert x != y
     assert len({x, y, x}) == 2
     assert {x: 1}[x] == 1
+
+
+def test_numpys_equality_is_an_expression():
+    x = T.vector("x")
+    for build, expected in [
+        (lambda: np.equal(x, 2), [False, True]),
+        (lambda: np.not_equal(x, x + [0, 1]), [False, True]),
+        (lambda: np.array([1, 5], "f") == x, [True, False]),
+    ]:
+        assert build().eval({x: np.array([1, 2], "f")}).tolist() == expected
 
 
 def test_iteration_over_a_known_size():
