@@ -10,6 +10,12 @@ from setuptools import setup
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 
+COMMAND_LINE = [
+    "rich>=13",  # progress bars
+    "safetensors>=0.4",  # parameter files that execute nothing
+    "matplotlib>=3.8",  # the loss curves of `symnet mnist`
+]
+
 
 def packages_below(folder: str, name: str) -> list[str]:
     """Every package below `folder` (a folder with an __init__.py), as `name.sub.package`."""
@@ -39,14 +45,13 @@ setup(
         "numba>=0.61",  # generated kernels to native code; brings llvmlite, which loads stored ones
         "networkx>=3.2",  # graph export and analyses off the hot path
         "scipy-openblas32>=0.3.28",  # a private BLAS for gemm, single-threaded inside our own pool
-        "rich>=13",  # progress bar and tables of the command line
-        "safetensors>=0.4",  # parameter files that execute nothing
-        "matplotlib>=3.8",  # the loss curves of `symnet mnist`
     ],
     extras_require={
-        "gpu": ["cupy-cuda12x>=13"],  # the CUDA back end
-        "viz": ["graphviz>=0.20"],  # pictures of graphs
+        "cli": COMMAND_LINE,
+        "gpu": [],  # nothing yet: the CUDA back end will need cupy
+        "viz": ["matplotlib>=3.8"],  # networkx draws the graphs of `symnet.to_networkx` with it
         "test": [
+            *COMMAND_LINE,  # the tests run `symnet mnist`
             "pytest>=8",  # test runner
             "pytest-xdist>=3.5",  # both cores
             "hypothesis>=6.100",  # property tests
@@ -56,11 +61,11 @@ setup(
             "mypy>=1.10",  # types of the public API
         ],
         "benchmarks": [
-            "torch>=2.4",  # peer, the CPU build is enough
+            "torch>=2.4",  # peer; the CPU build is enough, docs/benchmarks.md says how to get it
             "jax>=0.4.30",  # peer
             "pytensor>=2.25",  # peer
         ],
-        "docs": ["sphinx>=7"],  # documentation
+        "docs": [],  # nothing yet: pages are Markdown, and docs/update.py runs them with symnet
     },
     entry_points={"console_scripts": ["symnet = symnet.cli:main"]},
 )

@@ -15,7 +15,9 @@ from symnet.config import cache_folder, config
 from symnet.errors import BackendError
 from symnet.version import __version__
 
-PACKAGES = ("numba", "llvmlite", "scipy-openblas32", "networkx", "safetensors", "matplotlib")
+PACKAGES = (
+    "numba", "llvmlite", "scipy-openblas32", "networkx", "rich", "safetensors", "matplotlib",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from symnet.backends.cpu.pool import thread_count
+from symnet.cli.extra import require
 from symnet.cli.interrupt import insistent
 from symnet.cli.network import LEARNING_RATES, OPTIMIZERS, Settings, Training
 from symnet.cli.progress import progress
@@ -20,6 +21,7 @@ def main(argv: Sequence[str]) -> int:
     """Train, write the results, and end with the line `test accuracy 98.31%`. Returns 130 after
     Ctrl-C, with the parameters of the last whole epoch saved."""
     arguments = _parser().parse_args(argv)
+    require("symnet mnist", "matplotlib", "rich", "safetensors")
     rate = arguments.learning_rate
     settings = Settings(
         hidden=arguments.hidden,

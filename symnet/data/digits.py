@@ -7,6 +7,7 @@ error; a bad file in the cache is ours and is fetched again.
 
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -197,11 +198,12 @@ def _cached_or_fetched(file: _File, mirrors: Sequence[str] | None) -> bytes:
 
 def _warn_synthetic(reason: str) -> None:
     line = "*" * 78
-    print(
-        f"{line}\nWARNING: this is NOT MNIST. The MNIST files were not found, and symnet uses "
-        "synthetic\ndigits drawn by a program instead. Accuracies on them cannot be compared with "
-        f"MNIST's.\nReason: {reason}\nTo use MNIST: put its four idx files in a folder and set "
-        f"SYMNET_DATA to it.\n{line}",
-        file=sys.stderr,
-        flush=True,
+    text = (
+        "WARNING: this is NOT MNIST. The MNIST files were not found, and symnet uses synthetic "
+        "digits drawn by a program instead. Accuracies on them cannot be compared with MNIST's.",
+        f"Reason: {reason}",
+        "To use MNIST: put its four idx files in a folder and set SYMNET_DATA to it.",
     )
+    # names of files and addresses stay in one piece
+    fill = textwrap.TextWrapper(len(line), break_long_words=False, break_on_hyphens=False).fill
+    print(line, *map(fill, text), line, sep="\n", file=sys.stderr, flush=True)

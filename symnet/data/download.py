@@ -105,18 +105,24 @@ def _get(url: str, limit: int, timeout: float, deadline: float) -> bytes:
 
 @contextlib.contextmanager
 def _progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error if that is a terminal; yields what advances it."""
+    """A progress bar on standard error if that is a terminal, a line without rich; yields what
+    advances it."""
     if not sys.stderr.isatty():
         yield lambda count: None
         return
-    # rich takes 50 ms to import
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TimeRemainingColumn,
-    )
+    try:
+        # rich takes 50 ms to import, and is not there without the extra [cli]
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TimeRemainingColumn,
+        )
+    except ImportError:
+        print(f"downloading {label}", file=sys.stderr, flush=True)
+        yield lambda count: None
+        return
 
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,11 @@ def save_parameters(
     parameters  a mapping from names to shared variables, or shared variables with names
 
     Errors: DataError for a missing name, or one that comes twice; OSError where the file cannot
-    be written. An older file of that name is there, whole, until the new one is.
+    be written; ImportError without safetensors. An older file of that name is there, whole, until
+    the new one is.
     """
-    from safetensors.numpy import save  # noqa: PLC0415  only where files are written
+    with _safetensors():
+        from safetensors.numpy import save  # noqa: PLC0415  only where files are written
 
     values = {name: p.get_value(borrow=True) for name, p in _by_name(parameters).items()}
     content = save(values, dict(metadata) if metadata else None)
@@ -39,8 +41,9 @@ def save_parameters(
 def read_parameters(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays in a file, by name. Errors: DataError for a file that is truncated, corrupt or
     of another kind; OSError where it cannot be read."""
-    from safetensors import SafetensorError  # noqa: PLC0415
-    from safetensors.numpy import load  # noqa: PLC0415
+    with _safetensors():
+        from safetensors import SafetensorError  # noqa: PLC0415
+        from safetensors.numpy import load  # noqa: PLC0415
 
     content = Path(path).read_bytes()
     try:
@@ -79,6 +82,15 @@ def load_parameters(path: str | os.PathLike, parameters: Parameters) -> None:
         p.set_value(values[name])
 
 
+@contextlib.contextmanager
+def _safetensors() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as problem:
+        text = f"parameter files need safetensors ({problem}): pip install 'symnet[cli]'"
+        raise ImportError(text, name=problem.name) from None
+
+
 def _by_name(parameters: Parameters) -> dict[str, SharedVariable]:
     if isinstance(parameters, Mapping):
         return dict(parameters)
@@ -103,7 +115,14 @@ def _with_sorted_header(content: bytes) -> bytes:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it. Errors: OSError."""
+    """Write a file under a temporary name and rename it. Errors: OSError, which names the file."""
+    try:
+        _write_whole(path, content)
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, str(path)) from None
+
+
+def _write_whole(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -195,6 +195,31 @@ def test_an_output_folder_that_cannot_be_written_is_found_first(run, monkeypatch
         assert re.fullmatch(r"symnet: output folder .*file.* cannot be written: .*\n", err)
 
 
+def test_missing_packages_are_named_before_anything_is_done(run, data, tmp_path, monkeypatch):
+    for name in ("matplotlib", "safetensors"):
+        monkeypatch.setitem(sys.modules, name, None)
+    output = tmp_path / "out"
+    assert run("mnist", *SMALL, "--data", data, "--output", output) == (
+        2, "", "symnet: symnet mnist needs matplotlib, safetensors: pip install 'symnet[cli]'\n",
+    )  # fmt: skip
+    assert not output.exists()
+
+
+def test_a_full_disk_is_named(run, data, tmp_path, monkeypatch):
+    def full(handle, mode):
+        os.close(handle)
+        return open("/dev/full", mode)
+
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    monkeypatch.setattr(os, "fdopen", full)
+    status, _, err = run("mnist", *SMALL, "--data", data, "--output", tmp_path)
+    assert status == 2
+    named = tmp_path / "parameters.safetensors"
+    assert err == f"symnet: [Errno 28] No space left on device: '{named}'\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_loss_that_is_lost_ends_the_run_and_keeps_what_was_saved(run, data, tmp_path):
     status, out, err = run(
         "mnist", *SMALL, "--data", data, "--output", tmp_path, "--optimizer", "sgd",

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import sys
 
 import numpy as np
 import pytest
@@ -147,3 +148,12 @@ def test_others_may_read_what_the_mask_lets_them(tmp_path):
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "p").stat().st_mode) == 0o640
+
+
+def test_without_safetensors_the_extra_is_named(tmp_path, monkeypatch):
+    for name in ("safetensors", "safetensors.numpy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"pip install 'symnet\[cli\]'"):
+        save_parameters(tmp_path / "p", [])
+    with pytest.raises(ImportError, match=r"pip install 'symnet\[cli\]'"):
+        read_parameters(__file__)
