@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from symnet.config import config
 from symnet.graph.types import DTYPES, FLOATS, TensorType
 from symnet.graph.variables import Variable
 from symnet.ops.conversion import as_variable
@@ -53,7 +54,12 @@ CASTS: dict[str, Elementwise] = {
 
 
 def dtype_name(dtype: Any) -> str:
-    """The name of a dtype given as a name, a NumPy dtype or a type. Errors: TypeMismatchError."""
+    """The name of a dtype given as a name, as "floatX", or as a NumPy dtype or type.
+
+    Errors: TypeMismatchError.
+    """
+    if isinstance(dtype, str) and dtype == "floatX":
+        return config.floatX
     if isinstance(dtype, np.dtype):
         dtype = dtype.name
     return TensorType(dtype).dtype

@@ -20,7 +20,7 @@ from symnet.graph.types import FLOATS, TensorType
 from symnet.graph.variables import Apply, Constant, Variable, make_constant
 from symnet.ops import scalar
 from symnet.ops.arithmetic import floor_div, maximum, mul, neg, sub
-from symnet.ops.casting import cast
+from symnet.ops.casting import cast, dtype_name
 from symnet.ops.conversion import as_variable, as_variables, is_weak
 from symnet.ops.logic import where
 from symnet.ops.movement import broadcast_to, check_sizes, dimshuffle, size_value
@@ -122,7 +122,7 @@ def full(sizes: Any, value: Any, dtype: str | None = None, ndim: int | None = No
         raise TypeMismatchError(f"full: {filler} ({filler.type}) is not a scalar; use broadcast_to")
     wanted = as_sizes(sizes, ndim)
     if dtype is not None:
-        filler = cast_constant(filler, TensorType(dtype).dtype)
+        filler = cast_constant(filler, dtype_name(dtype))
     return broadcast_to(dimshuffle(filler, ("x",) * len(wanted)), wanted)
 
 
@@ -223,7 +223,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
     if any(v.type.ndim for v in bounds):
         described = ", ".join(f"{v}: {v.type}" for v in bounds)
         raise TypeMismatchError(f"arange takes scalars, not ({described})")
-    wanted = None if dtype is None else TensorType(dtype).dtype
+    wanted = None if dtype is None else dtype_name(dtype)
     if any(v.type.dtype in FLOATS for v in bounds):
         given = [v if is_weak(v) else b for v, b in zip((start, stop, step), bounds)]
         return _float_arange(given, wanted or bounds[0].type.dtype)
@@ -285,7 +285,7 @@ def tri(n: Any, m: Any = None, k: Any = 0, dtype: str | None = None) -> Variable
 
 def _matrix(make: Callable[..., Any], n: Any, m: Any, k: Any, dtype: str | None) -> Variable:
     sizes = [as_size(n), as_size(n if m is None else m)]
-    return make(sizes, [as_size(k, "a diagonal")], TensorType(dtype or config.floatX).dtype)
+    return make(sizes, [as_size(k, "a diagonal")], dtype_name(dtype or config.floatX))
 
 
 def tril(x: Any, k: Any = 0) -> Variable:

@@ -19,7 +19,7 @@ from symnet.graph.op import Op, ShapeContext
 from symnet.graph.types import FLOATS, NUMPY_DTYPES, TensorType
 from symnet.graph.variables import Apply, Variable
 from symnet.ops.arithmetic import mul, sqrt, square, strong_mul, sub, true_div
-from symnet.ops.casting import cast
+from symnet.ops.casting import cast, dtype_name
 from symnet.ops.conversion import as_variable, floating
 from symnet.ops.logic import eq, neq, where
 from symnet.ops.movement import as_axes, as_axis, broadcast_to, dimshuffle, flatten
@@ -205,7 +205,7 @@ def reduce(
         axes = as_axes(axis, x.type.ndim)
     if function in ("any", "all"):
         x = cast(x, "bool")
-    wanted = None if dtype is None else TensorType(dtype).dtype
+    wanted = None if dtype is None else dtype_name(dtype)
     if wanted in FLOATS and x.type.dtype != "float64":
         x = cast(x, wanted)
     result = result_dtype(function, x.type.dtype)
@@ -303,7 +303,7 @@ def _mean(
     x: Any, axis: Any, keepdims: bool, dtype: str | None, acc_dtype: str | None, ddof: int
 ) -> Variable:
     x = as_variable(x)
-    kind = floating(x.type.dtype if dtype is None else TensorType(dtype).dtype)
+    kind = floating(x.type.dtype if dtype is None else dtype_name(dtype))
     total = reduce("sum", x, axis, keepdims, kind, acc_dtype)
     axes = as_axes(axis, x.type.ndim)
     static = [x.type.shape[a] for a in axes]

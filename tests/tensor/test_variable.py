@@ -54,6 +54,18 @@ def test_equality_is_identity():
     assert {x: 1}[x] == 1
 
 
+def test_floatx_as_a_dtype():
+    for dtype in ("float32", "float64"):
+        with config.change(floatX=dtype):
+            x = T.lvector("x")
+            made = [
+                x.astype("floatX"), T.cast(x, "floatX"), T.zeros(3, "floatX"),
+                x.sum(dtype="floatX"), T.tensor("floatX", (None,)), T.vector(dtype="floatX"),
+                T.arange(3, dtype="floatX"), T.eye(3, dtype="floatX"),
+            ]  # fmt: skip
+            assert {v.dtype for v in made} == {dtype}
+
+
 def test_numpys_equality_is_an_expression():
     x = T.vector("x")
     for build, expected in [
