@@ -1,4 +1,4 @@
-"""Identities that stop gradients, with Theano's names and meaning."""
+"""Identities that stop or change gradients, with Theano's names and meaning."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,24 +11,31 @@ from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
 from symnet.graph.types import TensorType
 from symnet.graph.variables import Apply, Variable
+from symnet.ops.arithmetic import clip, mul
 from symnet.ops.conversion import as_variable
 
-KINDS = ("disconnected", "zero", "constant")
+KINDS = ("disconnected", "zero", "constant", "clip", "scale")
 
 
 @dataclass(frozen=True, slots=True)
 class Barrier(Op):
-    """The identity, through which no gradient flows back.
+    """The identity, through which a gradient flows back changed or not at all.
 
-    kind  "disconnected": grad finds no connection, and says so; "zero" and "constant": connected,
-          with gradient zero
+    kind     "disconnected": grad finds no connection, and says so; "zero" and "constant":
+             connected, with gradient zero; "clip": the gradient is clipped; "scale": it is
+             multiplied
+    numbers  the bounds of "clip", the factor of "scale"
     """
 
     kind: str
+    numbers: tuple[float, ...] = ()
 
     def output_types(self, x: Variable) -> list[TensorType]:  # type: ignore[override]
         if self.kind not in KINDS:
             raise TypeMismatchError(f"no barrier is called {self.kind!r}")
+        wanted = {"clip": 2, "scale": 1}.get(self.kind, 0)
+        if len(self.numbers) != wanted or not all(isinstance(n, float) for n in self.numbers):
+            raise TypeMismatchError(f"{self} takes {wanted} numbers, not {self.numbers}")
         return [x.type]
 
     def infer_shape(
@@ -40,7 +47,10 @@ class Barrier(Op):
         return [inputs[0]]
 
     def grad(self, inputs, outputs, output_grads):  # type: ignore[no-untyped-def]
-        return [None]
+        (g,) = output_grads
+        if self.kind == "clip":
+            return [clip(g, *self.numbers)]
+        return [mul(g, *self.numbers) if self.kind == "scale" else None]
 
     def connected(self, node: Apply) -> list[bool]:
         return [self.kind != "disconnected"]
@@ -62,3 +72,20 @@ def zero_grad(x: Any) -> Variable:
 def consider_constant(x: Any) -> Variable:
     """`x`, taken by `grad` as a constant: its gradient is zero."""
     return Barrier("constant")(as_variable(x))
+
+
+def grad_clip(x: Any, lower_bound: float, upper_bound: float) -> Variable:
+    """`x`, with its gradient limited to [lower_bound, upper_bound], element by element."""
+    return Barrier("clip", _numbers(lower_bound, upper_bound))(as_variable(x))
+
+
+def grad_scale(x: Any, multiplier: float) -> Variable:
+    """`x`, with its gradient multiplied by a number (-1 reverses it)."""
+    return Barrier("scale", _numbers(multiplier))(as_variable(x))
+
+
+def _numbers(*given: Any) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, given))
+    except (TypeError, ValueError):
+        raise TypeMismatchError(f"{given} are no numbers") from None
