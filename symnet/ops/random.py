@@ -9,6 +9,7 @@ from the compiled definitions (kernels/scalar), which are tested against them.
 `RandomStreams` is what users hold. Its streams are numbered when a draw is built.
 """
 
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +23,17 @@ from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
 from symnet.graph.types import FLOATS, TensorType
 from symnet.graph.variables import Apply, SharedVariable, Variable, make_constant, make_shared
-from symnet.ops.arithmetic import add, mul, sub
-from symnet.ops.casting import cast
+from symnet.ops.arithmetic import add, mul, neg, sub, true_div
+from symnet.ops.casting import cast, dtype_name
 from symnet.ops.conversion import as_variable, floating, is_weak, weak_constant
-from symnet.ops.generate import generator
+from symnet.ops.exponential import log1p
+from symnet.ops.generate import arange, generator, zeros
 from symnet.ops.indexing import index, take
-from symnet.ops.logic import lt
-from symnet.ops.movement import check_sizes, size_value
-from symnet.ops.reduction import sum_
-from symnet.ops.shape import as_size, as_sizes, shape_of, sizes_of, static_value
+from symnet.ops.joining import stack
+from symnet.ops.logic import eq, gt, lt, where
+from symnet.ops.movement import broadcast_to, check_sizes, dimshuffle, reshape, size_value
+from symnet.ops.reduction import argmin, sum_
+from symnet.ops.shape import as_size, as_sizes, multiply, shape_of, sizes_of, static_value
 
 # ---- the reference
 
@@ -312,14 +315,92 @@ class RandomStreams:
         """Whole numbers from `low` to `high`, both included: Theano's."""
         return self.randint(size, low, add(as_size(high, "high"), 1), ndim, dtype)
 
-    def permutation(self, n: Any = 1, dtype: str = "int64") -> Variable:
-        """A random order of 0 .. n-1, as a vector."""
-        return cast(Permutation()(as_size(n), *self._next()), dtype)
+    def permutation(
+        self, size: Any = None, n: Any = 1, ndim: int | None = None, dtype: str = "int64"
+    ) -> Variable:
+        """A random order of 0 .. n-1, as a vector; with `size`, known numbers, as many of them:
+        size + (n,)."""
+        order = Permutation()
+        if size is None:
+            return cast(order(as_size(n), *self._next()), dtype)
+        sizes = [static_value(s) for s in as_sizes(size, ndim)]
+        if None in sizes:
+            raise TypeMismatchError(f"permutation: size={size} is not known when it is built")
+        count = as_size(n)
+        drawn = [order(count, *self._next()) for _ in range(math.prod(sizes))]  # type: ignore[arg-type]
+        rows = stack(drawn) if drawn else zeros((0, count), "int64")
+        return cast(reshape(rows, [*sizes, count]), dtype)
 
     def shuffle_row_elements(self, x: Any) -> Variable:
-        """`x` with its first dimension in random order."""
+        """`x` with the elements of every row, its last dimension, in random order. Of other
+        dimensions the sizes must be known."""
         x = as_variable(x)
-        return take(x, self.permutation(shape_of(x, 0)), axis=0)
+        if x.type.ndim <= 1:
+            return take(x, self.permutation(n=shape_of(x, 0)), axis=0)
+        rows = reshape(x, [multiply(sizes_of(x)[:-1]), shape_of(x, -1)])
+        orders = self.permutation(sizes_of(rows)[:1], n=shape_of(x, -1))
+        places = dimshuffle(arange(shape_of(rows, 0)), (0, "x"))
+        return reshape(index(rows, (places, orders)), sizes_of(x))
+
+    def multinomial(
+        self,
+        size: Any = None,
+        n: int = 1,
+        pvals: Any = (0.5, 0.5),
+        ndim: int | None = None,
+        dtype: str = "int64",
+    ) -> Variable:
+        """How often each class is drawn in `n` trials (a constant, and best 1: one-hot).
+
+        pvals  probabilities (or weights) of the classes, along the last dimension
+        size   sizes without the classes; None: those of `pvals`. The result has one dimension
+               more, the classes
+        """
+        trials = static_value(as_size(n, "n"))
+        if trials is None or trials < 0:
+            raise TypeMismatchError(f"multinomial: n is a constant, not {n}")
+        p, sizes = _classes("multinomial", pvals, size, ndim)
+        chosen = self._category(p, [as_size(trials), *sizes])
+        place = dimshuffle(chosen, (*range(chosen.type.ndim), "x"))
+        return cast(sum_(eq(place, arange(shape_of(p, -1))), axis=0), dtype)
+
+    def choice(
+        self,
+        size: Any = (),
+        a: Any = 2,
+        replace: bool = True,
+        p: Any = None,
+        ndim: int | None = None,
+        dtype: str = "int64",
+    ) -> Variable:
+        """Elements of the vector `a`, or of 0 .. a-1, with probabilities `p` (None: equal ones).
+
+        Without replacement only for p=None and one size, at most the number of elements.
+        """
+        pool = as_variable(a)
+        if pool.type.ndim > 1:
+            raise TypeMismatchError(f"choice: a={a} is a number or a vector")
+        count = shape_of(pool, 0) if pool.type.ndim else as_size(pool)
+        if not replace:
+            sizes = [] if size is None else as_sizes(size, ndim)
+            if p is not None or len(sizes) != 1:
+                raise TypeMismatchError("choice: replace=False is for p=None and one size")
+            order = self.permutation(n=count)
+            chosen = index(order, arange(sizes[0]))  # IndexOutOfBoundsError if there are too few
+        elif p is None:
+            chosen = self.randint(size, count, ndim=ndim)
+        else:
+            weights, sizes = _classes("choice", p, () if size is None else size, ndim)
+            chosen = self._category(broadcast_to(weights, [count]), sizes)
+        return cast(take(pool, chosen) if pool.type.ndim else chosen, dtype)
+
+    def _category(self, p: Variable, sizes: Sequence[Variable]) -> Variable:
+        """An index into the last dimension of `p`, drawn with these weights: the first of
+        exponential waiting times with rates `p`."""
+        kind = p.type.dtype
+        u = self._draw("uniform", [*sizes, shape_of(p, -1)], kind)
+        waiting = where(gt(p, 0), true_div(neg(log1p(neg(u))), p), math.inf)
+        return argmin(waiting, axis=-1)
 
 
 def _as_key(seed: int | None) -> int:
@@ -335,7 +416,19 @@ def _as_key(seed: int | None) -> int:
 
 
 def _float_dtype(dtype: str | None) -> str:
-    return config.floatX if dtype is None else TensorType(dtype).dtype
+    return config.floatX if dtype is None else dtype_name(dtype)
+
+
+def _classes(name: str, pvals: Any, size: Any, ndim: int | None) -> tuple[Variable, list[Variable]]:
+    """Weights of classes as floats, and the sizes of a draw from them."""
+    p = as_variable(pvals)
+    p = cast(p, floating(p.type.dtype))
+    if not p.type.ndim:
+        raise TypeMismatchError(f"{name}: {p} ({p.type}) has no dimension of classes")
+    sizes = sizes_of(p)[:-1] if size is None else as_sizes(size, ndim)
+    if p.type.ndim - 1 > len(sizes):
+        raise TypeMismatchError(f"{name}: {p} ({p.type}) does not broadcast to {len(sizes)} sizes")
+    return p, sizes
 
 
 def _is_number(variable: Variable, value: float) -> bool:

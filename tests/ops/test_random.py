@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import symnet.tensor  # noqa: F401
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
-from symnet.errors import ShapeError, TypeMismatchError
+from symnet.errors import IndexOutOfBoundsError, ShapeError, TypeMismatchError
+from symnet.function import function
 from symnet.graph import TensorType
 from symnet.kernels.scalar import evaluate as compiled
 from symnet.ops.conversion import as_variable
@@ -170,12 +171,12 @@ def test_permutations_follow_the_stated_shuffle(n, seed):
         high, low, _, _ = words_of(i, 0, seed, 0)
         j = (((int(high) << 32) | int(low)) * (i + 1)) >> 64
         order[i], order[j] = order[j], order[i]
-    assert value(streams.permutation(n)).tolist() == order
+    assert value(streams.permutation(n=n)).tolist() == order
 
 
 def test_all_orders_are_equally_likely():
     streams = RandomStreams(6)
-    permutation = streams.permutation(3)
+    permutation = streams.permutation(n=3)
     counts = {}
     for _ in range(3000):
         key = tuple(value(permutation))
@@ -186,19 +187,68 @@ def test_all_orders_are_equally_likely():
 
 def test_permutation_sizes():
     streams = RandomStreams(7)
-    assert streams.permutation(5).type == TensorType("int64", (5,))
+    assert streams.permutation(n=5).type == TensorType("int64", (5,))
     n = TensorType("int64")("n")
-    assert sorted(value(streams.permutation(n), values={n: 7})) == list(range(7))
+    assert sorted(value(streams.permutation(n=n), values={n: 7})) == list(range(7))
     with pytest.raises(ShapeError):
-        value(streams.permutation(n), values={n: -1})
+        value(streams.permutation(n=n), values={n: -1})
     with pytest.raises(ShapeError):
-        streams.permutation(-1)
+        streams.permutation(n=-1)
     with pytest.raises(TypeMismatchError):
         Permutation()(as_variable(3))
-    x = np.arange(12).reshape(6, 2)
-    shuffled = value(streams.shuffle_row_elements(x))
-    assert not np.array_equal(shuffled, x)
-    np.testing.assert_array_equal(shuffled[np.argsort(shuffled[:, 0])], x)
+
+
+def test_several_permutations_and_shuffled_rows():
+    streams = RandomStreams(7)
+    orders = value(streams.permutation((2, 3), n=20)).reshape(6, 20)
+    assert len({tuple(order) for order in orders}) == 6
+    np.testing.assert_array_equal(np.sort(orders), np.tile(np.arange(20), (6, 1)))
+    assert value(streams.permutation((0,), n=4)).shape == (0, 4)
+    x = np.arange(40).reshape(2, 20)
+    for rows in (x, x[0], x.reshape(1, 2, 20)):
+        shuffled = value(streams.shuffle_row_elements(rows))
+        assert not np.array_equal(shuffled, rows)
+        np.testing.assert_array_equal(np.sort(shuffled), rows)
+    with pytest.raises(TypeMismatchError, match="not known"):
+        streams.permutation(TensorType("int64")("k"), n=3)
+
+
+# ---- classes
+
+
+def test_classes_come_as_often_as_they_should():
+    p = np.array([0.1, 0.0, 0.6, 0.3])
+    streams = RandomStreams(3)
+    drawn = value(streams.multinomial((4000,), pvals=p))
+    assert set(drawn.sum(1)) == {1} and drawn[:, 1].sum() == 0
+    chosen = value(streams.choice((4000,), a=[5.0, 6.0, 7.0, 8.0], p=p, dtype="float64"))
+    for counts in (drawn.sum(0), np.array([(chosen == a).sum() for a in (5, 6, 7, 8)])):
+        some = p > 0
+        assert ((counts[some] - 4000 * p[some]) ** 2 / (4000 * p[some])).sum() < 13.8  # 0.1%
+    even = np.bincount(value(streams.choice((4000,), a=4)))
+    assert ((even - 1000) ** 2 / 1000).sum() < 16.3
+
+
+def test_forms_of_multinomial_and_choice():
+    streams = RandomStreams(4)
+    p = TensorType("float32", (None, None))("p")
+    rows = np.eye(3, dtype="float32")[[2, 0]]
+    one = function([p], streams.multinomial(pvals=p, dtype="float32"))
+    np.testing.assert_array_equal(one(rows), rows)  # nothing else is possible
+    assert (value(streams.multinomial((5, 2), n=7, pvals=p), values={p: rows}) == 7 * rows).all()
+    assert sorted(value(streams.choice(5, a=5, replace=False))) == [0, 1, 2, 3, 4]
+    assert value(streams.choice(a=5)).shape == ()
+    with pytest.raises(IndexOutOfBoundsError):
+        value(streams.choice(6, a=5, replace=False))
+    for build in (
+        lambda: streams.multinomial(n=TensorType("int64")("n")),
+        lambda: streams.multinomial(pvals=0.5),
+        lambda: streams.multinomial(3, pvals=np.ones((2, 2, 2))),
+        lambda: streams.choice(3, a=rows),
+        lambda: streams.choice(2, a=3, p=[0.2, 0.3, 0.5], replace=False),
+    ):
+        with pytest.raises(TypeMismatchError):
+            build()
 
 
 # ---- streams
