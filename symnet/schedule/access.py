@@ -6,7 +6,7 @@ Views (dimshuffle, slice, broadcast) are functions on coordinates: a kernel that
 what is behind it at other coordinates, and no view ever becomes a kernel of its own.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from symnet.graph import dims
 from symnet.graph.dims import Size
@@ -14,7 +14,7 @@ from symnet.graph.variables import Apply, Constant, Variable
 from symnet.ops.generate import Generate
 from symnet.ops.indexing import Subtensor
 from symnet.ops.movement import BroadcastTo, DimShuffle
-from symnet.ops.reduction import ArgReduce
+from symnet.ops.reduction import ArgReduce, Reduce
 from symnet.schedule.shapes import Shapes
 
 
@@ -25,7 +25,7 @@ class Coordinate(NamedTuple):
     axis: int | None = None
     step: int = 1
     offset: Size = 0
-    value: object = None
+    value: Any = None  # a Value
 
 
 ZERO = Coordinate()
@@ -41,7 +41,7 @@ def behind(node: Apply, at: Coordinates, shapes: Shapes) -> Coordinates:
         where = [ZERO] * source.type.ndim
         for position, axis in enumerate(op.order):
             if axis != "x":
-                where[axis] = at[position]  # type: ignore[index]
+                where[int(axis)] = at[position]
         return tuple(where)
     if isinstance(op, BroadcastTo):
         return tuple(
@@ -53,27 +53,25 @@ def behind(node: Apply, at: Coordinates, shapes: Shapes) -> Coordinates:
     found: list[Coordinate] = []
     rest = iter(at)
 
-    def number(entry: object) -> Size | None:
+    def number(entry: Any) -> Size | None:
         if entry == "in":
             return shapes.value(next(scalars))
-        return entry  # type: ignore[return-value]
+        return entry  # type: ignore[no-any-return]
 
     for size, entry in zip(sizes, op.spec):
         if entry[0] == "index":
             index = number(entry[1])
-            if isinstance(index, int):
-                moved = dims.add(index, size) if index < 0 else index
-            else:
-                moved = dims.apply(
-                    "select", dims.apply("lt", index, 0), dims.add(index, size), index
-                )
+            assert index is not None
+            below = dims.apply("lt", index, 0)
+            moved = dims.apply("select", below, dims.add(index, size), index)
             found.append(Coordinate(offset=moved))
             continue
         start, stop, step = number(entry[1]), number(entry[2]), entry[3]
         first, _ = dims.slice_bounds(size, start, stop, step)
         inner = next(rest)
         offset = dims.add(first, dims.mul(inner.offset, step))
-        found.append(inner._replace(step=inner.step * step, offset=offset))
+        moves = inner.axis is not None or inner.value is not None
+        found.append(inner._replace(step=inner.step * step if moves else 1, offset=offset))
     found.extend(rest)
     return tuple(found)
 
@@ -113,7 +111,10 @@ def counting(index: Variable, at: Coordinates, shapes: Shapes) -> Coordinate | N
 def reduced_dimensions(node: Apply) -> tuple[int, ...]:
     """The dimensions of its input that a Reduce or ArgReduce goes over."""
     op = node.op
-    return (op.axis,) if isinstance(op, ArgReduce) else op.axes  # type: ignore[attr-defined]
+    if isinstance(op, ArgReduce):
+        return (op.axis,)
+    assert isinstance(op, Reduce)
+    return op.axes
 
 
 def reduces_nothing(node: Apply, shapes: Shapes) -> bool:

@@ -223,15 +223,18 @@ class Assembler:
         else:
             a, b = node.inputs
         left, right = self._matrix(a), self._matrix(b)
-        *batch, m, k = self.shapes.of[a]
-        n = self.shapes.of[b][-1]
+        batch, m, k = map(self._ref, (1, *self.shapes.of[a])[-3:])
+        n = self._ref(self.shapes.of[b][-1])
         strides = contiguous_strides(self.shapes.of[out])
         across, row, column = map(self._ref, (0, *strides)[-3:])
         target = Matrix(self._place(out), row, column, across)
         self.steps.append(
             MatmulStep(
                 out.type.dtype,
-                *map(self._ref, (m, n, k, batch[0] if batch else 1)),
+                m,
+                n,
+                k,
+                batch,
                 left,
                 right,
                 target,

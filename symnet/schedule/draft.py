@@ -53,7 +53,7 @@ class Address(NamedTuple):
             if c.axis is not None:
                 along[c.axis] = dims.add(along.get(c.axis, 0), step)
             elif c.value is not None:
-                gathers.append((c.value, step))  # type: ignore[arg-type]
+                gathers.append((c.value, step))
         return cls(along, gathers, offset)
 
 

@@ -291,7 +291,7 @@ class Fusion:
         over = reduced_dimensions(node)
         local = self.fresh(source)
         axes = self._axes(source)
-        reduced = frozenset(local[d].axis for d in over) - {None}
+        reduced = frozenset(axis for d in over if (axis := local[d].axis) is not None)
         cost = 2
         for group in self._candidates((source,), axes):
             if len(axes) != len(group.axes) or not self._fits(group, (source,), cost):
@@ -299,7 +299,7 @@ class Fusion:
             found = mapping(self.reading, group, [(source, local)], axes)
             if found is None:
                 continue
-            mapped = frozenset(found[a] for a in reduced)  # type: ignore[index]
+            mapped = frozenset(found[a] for a in reduced)
             if group.reduced is None or group.reduced == mapped:
                 local, reduced = _mapped(local, found), mapped
                 break
@@ -307,7 +307,7 @@ class Fusion:
             self._store_leaves((source,))
             group = self._new_group(source)
             group.origin = node.origin
-        group.reduced = reduced  # type: ignore[assignment]
+        group.reduced = reduced
         outside = tuple(c for d, c in enumerate(local) if d not in over)
         group.members[out] = outside
         group.reductions[out] = (local, outside)

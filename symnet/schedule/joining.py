@@ -61,14 +61,14 @@ def mapping(
     else:
         return None
     free = [axis for axis in allowed if axis not in found.values()]
-    for local, size in enumerate(axes):
-        if local not in found:
+    for axis, size in enumerate(axes):
+        if axis not in found:
             match = next((a for a in free if group.axes[a] == size), None)
             if match is None:
                 return None
-            found[local] = match
+            found[axis] = match
             free.remove(match)
-        elif found[local] not in allowed or group.axes[found[local]] != size:
+        elif found[axis] not in allowed or group.axes[found[axis]] != size:
             return None
     if len(axes) == len(group.axes) and group.reduced is not None and not group.kept:
         # one pass only: what needs the total of everything belongs to a later step

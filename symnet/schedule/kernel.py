@@ -310,11 +310,11 @@ def _check_names(kernel: Kernel) -> None:
                     raise _malformed(kernel, f"no scalar {s.position}")
                 names.add(s.name)
             if not row:
-                for a in stage.accumulators:
-                    known(a.value, names)
-                    if a.name in row_names:
-                        raise _malformed(kernel, f"{a.name} is defined twice")
-                    row_names.add(a.name)
+                for result in stage.accumulators:
+                    known(result.value, names)
+                    if result.name in row_names:
+                        raise _malformed(kernel, f"{result.name} is defined twice")
+                    row_names.add(result.name)
     if kernel.can_fail != (checks > 0):
         raise _malformed(kernel, "it says that it can fail, or that it cannot, and that is wrong")
 

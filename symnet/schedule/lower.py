@@ -176,8 +176,8 @@ class Lowering:
             for v in self.order:
                 if v.kind == "reduce" and v.depth == depth + 1:
                     names[v] = f"v{next(numbers)}"
-                    value = draft.argument(v.args[0], local)
-                    accumulators.append(Accumulator(names[v], v.function, value, v.dtype))
+                    reduced = draft.argument(v.args[0], local)
+                    accumulators.append(Accumulator(names[v], v.function, reduced, v.dtype))
             for target in self.targets:
                 if target.depth == depth:
                     full = target.is_full(self.reduced)

@@ -8,8 +8,10 @@ the others only name their operands.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from symnet.graph import dims
-from symnet.graph.variables import Constant, Variable
+from symnet.graph.variables import Apply, Constant, Variable
 from symnet.ops.elementwise import Elementwise
 from symnet.schedule.access import Coordinates
 from symnet.schedule.draft import Call, Place
@@ -36,17 +38,18 @@ class PlainLowering:
     def __init__(
         self,
         step: LoopStep,
+        node: Apply,
         shapes: Shapes,
         stored_before: Callable[[Variable, int], bool],
         kernels: dict[tuple, PlainKernel],
-        pattern: tuple,
+        kinds: list[tuple[str, str]],
     ):
         self.step = step
+        self.node = node
         self.shapes = shapes
         self.stored_before = stored_before
         self.kernels = kernels
-        self.pattern = pattern
-        self.node = step.writes[0].target.owner
+        self.kinds = kinds  # "number", "scalar" or "array", and dtype, of each input
 
     @classmethod
     def of(
@@ -66,92 +69,81 @@ class PlainLowering:
         if target.type.ndim == 0 and shapes.value_or_none(target) is not None:
             return None  # the shape program computes it
         sizes = shapes.of[target]
-        pattern: list = [node.op, target.type.dtype, bool(step.axes)]
+        kinds: list[tuple[str, str]] = []
         for v in node.inputs:
             if isinstance(v, Constant) and v.data.size == 1 and v.type.ndim == 0:
-                pattern.append(("number", v.type.dtype))
+                kind = "number"
             elif not stored_before(v, step.seq):
                 return None
             elif v.type.ndim == 0 and target.type.ndim:
-                pattern.append(("scalar", v.type.dtype))
+                kind = "scalar"
             elif shapes.of[v] == sizes:
-                pattern.append(("array", v.type.dtype))
+                kind = "array"
             else:
                 return None
-        return cls(step, shapes, stored_before, kernels, tuple(pattern))
+            kinds.append((kind, v.type.dtype))
+        return cls(step, node, shapes, stored_before, kernels, kinds)
 
     def loads(self) -> list[tuple[Variable, Coordinates, int]]:
-        assert self.node is not None
+        """As `Lowering.loads`."""
         full = self.step.writes[0].to
         return [
-            (v, full if kind[0] == "array" else (), 0)
-            for v, kind in zip(self.node.inputs, self.pattern[3:])
-            if kind[0] != "number"
+            (v, full if kind == "array" else (), 0)
+            for v, (kind, _) in zip(self.node.inputs, self.kinds)
+            if kind != "number"
         ]
 
     def stage_of(self, target: Variable) -> int:
+        """As `Lowering.stage_of`."""
         return 0
 
     def run(self, place: Callable[[Variable], Place]) -> list[Call]:
-        assert self.node is not None
+        """As `Lowering.run`."""
         target = self.step.writes[0].target
-        inputs = self.node.inputs
-        places = [place(v) if k[0] != "number" else None for v, k in zip(inputs, self.pattern[3:])]
+        places: list[Place | None] = []
+        numbers: list[bytes | None] = []
+        for v, (kind, _) in zip(self.node.inputs, self.kinds):
+            places.append(None if kind == "number" else place(v))
+            numbers.append(_number(v).tobytes() if kind == "number" else None)
         out = place(target)
-        # which operands are the same place, and which share a storage, shapes the kernel
-        different: list[Place] = []
-        storages: list = []
-        shape: list = []
-        for p in (*places, out):
-            if p is None:
-                shape.append(None)
-                continue
-            if p not in different:
-                different.append(p)
-            if p[0] not in storages:
-                storages.append(p[0])
-            shape.append((different.index(p), storages.index(p[0])))
-        numbers = [v if k[0] == "number" else None for v, k in zip(inputs, self.pattern[3:])]
-        same = tuple(
-            next((j for j in range(i) if _same_number(numbers[j], v)), None)
-            for i, v in enumerate(numbers)
-            if v is not None
-        )
-        key = (self.pattern, tuple(shape), same)
+        # which operands are the same place, which share a storage, and which numbers are equal:
+        # all that makes two such steps differ in their kernels
+        found = [p for p in (*places, out) if p is not None]
+        same_place = tuple(found.index(p) for p in found)
+        storages = [storage for storage, _ in found]
+        same_storage = tuple(storages.index(s) for s in storages)
+        same_number = tuple(None if n is None else numbers.index(n) for n in numbers)
+        kinds = tuple(self.kinds)
+        dtype, loops = target.type.dtype, bool(self.step.axes)
+        key = (self.node.op, dtype, loops, kinds, same_place, same_storage, same_number)
         plain = self.kernels.get(key)
         if plain is None:
-            plain = self.kernels[key] = self._general(place, places, out)
-        slots = [dims.product(self.step.axes)] if self.step.axes else []
+            plain = self.kernels[key] = self._general(place, places)
         operands = [out if k < 0 else places[k] for k in plain.operands]
-        scalars = [inputs[k].data.reshape(-1)[0] for k in plain.scalars]  # type: ignore[attr-defined]
-        return [Call(plain.kernel, operands, slots, scalars, [], self.step.origin)]  # type: ignore[arg-type]
+        return [
+            Call(
+                plain.kernel,
+                operands,  # type: ignore[arg-type]
+                [dims.product(self.step.axes)] if loops else [],
+                [_number(self.node.inputs[k]) for k in plain.scalars],
+                [],
+                self.step.origin,
+            )
+        ]
 
     def _general(
-        self, place: Callable[[Variable], Place], places: list[Place | None], out: Place
+        self, place: Callable[[Variable], Place], places: list[Place | None]
     ) -> PlainKernel:
-        lowering = Lowering(self.step, self.shapes, self.stored_before)
-        (call,) = lowering.run(place)
+        (call,) = Lowering(self.step, self.shapes, self.stored_before).run(place)
         operands = [places.index(p) if p in places else -1 for p in call.operands]
-        assert self.node is not None
-        scalars = []
-        for number in call.scalars:
-            scalars.append(
-                next(
-                    k
-                    for k, v in enumerate(self.node.inputs)
-                    if isinstance(v, Constant)
-                    and v.data.size == 1
-                    and v.type.numpy_dtype == number.dtype
-                    and v.data.reshape(-1)[0].tobytes() == number.tobytes()
-                )
-            )
+        numbers = [
+            (v.type.dtype, _number(v).tobytes()) if kind == "number" else None
+            for v, (kind, _) in zip(self.node.inputs, self.kinds)
+        ]
+        scalars = [numbers.index((s.dtype.name, s.tobytes())) for s in call.scalars]
         return PlainKernel(call.kernel, operands, scalars)
 
 
-def _same_number(a: Variable | None, b: Variable) -> bool:
-    return (
-        isinstance(a, Constant)
-        and isinstance(b, Constant)
-        and a.type.dtype == b.type.dtype
-        and a.data.tobytes() == b.data.tobytes()
-    )
+def _number(variable: Variable) -> np.generic:
+    assert isinstance(variable, Constant)
+    return variable.data.reshape(-1)[0]  # type: ignore[no-any-return]

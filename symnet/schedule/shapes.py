@@ -165,10 +165,11 @@ class Shapes:
         if isinstance(node.op, ShapeOf):
             sizes = self.of.get(node.inputs[0])
             return None if sizes is None else sizes[node.op.axis]
-        args = [self._values[v] for v in node.inputs]
-        if any(a is None for a in args):
+        args = [a for a in (self._values[v] for v in node.inputs) if a is not None]
+        if len(args) < len(node.inputs):
             return None
-        name = node.op.name  # type: ignore[attr-defined]
+        assert isinstance(node.op, Elementwise)
+        name = node.op.name
         if name == "cast_bool":
             return dims.apply("ne", args[0], 0)
         if name == "cast_int64":

@@ -191,8 +191,8 @@ class Values:
             if c.axis is not None and c.axis in self.reduced:
                 value.full = True
             if c.value is not None:
-                value.full |= c.value.full  # type: ignore[attr-defined]
-                value.depth = max(value.depth, c.value.depth)  # type: ignore[attr-defined]
+                value.full |= c.value.full
+                value.depth = max(value.depth, c.value.depth)
         return value
 
     def _load(self, variable: Variable, at: Coordinates) -> Value:
@@ -255,6 +255,7 @@ class Values:
             size = self.shapes.of[node.inputs[0]][op.axis]
             position = self.counter((inside[op.axis],), (size,))
             return self._position(op.function.removeprefix("arg"), source, position)
+        assert isinstance(op, Reduce)
         wanted = "bool" if op.function in ("any", "all") else variable.type.dtype
         return self._reduction(op.function, self.cast(source, wanted), variable.type.dtype)
 
@@ -292,7 +293,8 @@ class Values:
         if size is None:
             raise CompilerError("the size of an index check is not a size")
         # a uint64 beyond int64 turns negative when cast, and must not count from the end
-        negative = node.op.negative and index.dtype != "uint64"  # type: ignore[attr-defined]
+        assert isinstance(node.op, CheckedIndex)
+        negative = node.op.negative and index.dtype != "uint64"
         key = ("check", index, size, negative)
         if key not in self._lets:
             function = "check_index" if negative else "check_label"

@@ -171,3 +171,11 @@ def test_a_value_and_its_reshapes_as_outputs():
     for found, wanted in zip(results, (e.ravel(), e, e.reshape(2, 3), e.T, (e * e).sum())):
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
     assert not any(np.shares_memory(a, b) for k, a in enumerate(results) for b in results[:k])
+
+
+def test_one_element_backwards_is_the_element():
+    single = T.tensor("float32", shape=(1, None))
+    top = T.max(single, axis=1, keepdims=True)
+    f = symnet.function([single], T.maximum(top[::-1, ::-1], 3) + single.sum(axis=1)[::-1])
+    assert len(f.program.steps) == 1
+    assert f(np.array([[1, 5, 2]], "float32")).tolist() == [[13]]
