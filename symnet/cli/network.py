@@ -107,7 +107,7 @@ class Training:
         self.order = order
         i = T.lscalar("i")
         rows: Any = order[i * size : (i + 1) * size]
-        self._shuffle = function([], [], updates={order: random.permutation(count)})
+        self._shuffle = function([], [], updates={order: random.permutation(n=count)})
         self._train = function(
             [i], loss, updates=updates, givens={x: _inputs(X[rows]), y: Y[rows]}, name="train"
         )
