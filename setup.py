@@ -39,6 +39,7 @@ setup(
         "symnet.kernels": "kernels",
         "symnet.benchmarks": "benchmarks",
     },
+    py_modules=["symnet_command"],  # where the command starts
     package_data={"symnet": ["py.typed"]},
     install_requires=[
         "numpy>=2.0",  # arrays, dtypes, the reference semantics
@@ -67,5 +68,5 @@ setup(
         ],
         "docs": [],  # nothing yet: pages are Markdown, and docs/update.py runs them with symnet
     },
-    entry_points={"console_scripts": ["symnet = symnet.cli:main"]},
+    entry_points={"console_scripts": ["symnet = symnet_command:main"]},
 )

@@ -145,6 +145,8 @@ def sgd_optimization(datasets, learning_rate=0.13, n_epochs=1000, batch_size=600
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not os.path.isdir(sys.argv[1]):
+        sys.exit("usage: python logistic_sgd.py FOLDER, with the four .gz files of MNIST in FOLDER")
     start = time.time()
     valid, test, epochs = sgd_optimization(load_data(sys.argv[1]))
     seconds = time.time() - start

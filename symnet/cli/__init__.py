@@ -1,10 +1,13 @@
 """The command `symnet`: train on MNIST, measure, and look after the installation.
 
+Without arguments it prints its help.
+
 Exit status: 0; 2 for what the user can put right (one line on standard error says what); 130 after
 Ctrl-C. Each command is imported when it is called.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -26,7 +29,12 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; `--help` and usage errors end in
     SystemExit, as argparse does."""
-    arguments = _parser().parse_args(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    given = sys.argv[1:] if argv is None else argv
+    if not given:
+        parser.print_help()
+        return 0
+    arguments = parser.parse_args(given)
     rest = arguments.arguments
     try:
         if arguments.command == "bench":
@@ -40,12 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SymnetError as error:
         return _say(error, 2)
     except BrokenPipeError:
-        # whoever read our output has gone; Python's own flush at the end must not complain again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # whoever read it has gone
         return 141
     except OSError as error:
+        if error.errno == errno.ENOSPC and error.filename is None:  # files of ours are named
+            _drop_output()
+            return _say(f"standard output: {error.strerror}", 2)
         return _say(error, 2)
     return int(status)
+
+
+def _drop_output() -> None:
+    """Python's own flush at the end must not complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: object, status: int) -> int:

@@ -49,7 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "action",
+        nargs="?",
+        default="show",
         choices=("show", "clear", "check"),
-        help="show: number and size of files; clear: remove them; check: read and verify each",
+        help="show (the default): number and size of files; clear: remove them; check: read and "
+        "verify each",
     )
     return parser

@@ -1,11 +1,13 @@
 """What `symnet mnist` leaves in its output folder: parameters, history, and a picture."""
 
+import contextlib
 import dataclasses
 import io
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +62,13 @@ class Record:
 
     def draw(self, title: str) -> None:
         """The curves over epochs: losses, that of training also by minibatch; accuracy below."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        with _matplotlib_at_home():
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
 
+            self._draw(Figure, FigureCanvasAgg, title)
+
+    def _draw(self, Figure: Any, FigureCanvasAgg: Any, title: str) -> None:
         figure = Figure(figsize=(7, 6.5), dpi=120, layout="constrained")
         FigureCanvasAgg(figure)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -91,3 +97,36 @@ class Record:
         content = io.BytesIO()
         figure.savefig(content, format="png")
         write_whole(self.folder / PICTURE, content.getvalue())
+
+
+@contextlib.contextmanager
+def _matplotlib_at_home() -> Iterator[None]:
+    """Where the folders in which matplotlib keeps its settings and its list of fonts cannot be
+    written, it is given a temporary one: it would complain, and lines of ours come last."""
+    if "MPLCONFIGDIR" in os.environ or all(map(_writable, _matplotlib_folders())):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="symnet-matplotlib-") as folder:
+        os.environ["MPLCONFIGDIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["MPLCONFIGDIR"]
+
+
+def _matplotlib_folders() -> list[Path]:
+    if not sys.platform.startswith(("linux", "freebsd")):
+        return [Path(os.path.expanduser("~"), ".matplotlib")]
+    homes = (("XDG_CONFIG_HOME", "~/.config"), ("XDG_CACHE_HOME", "~/.cache"))
+    return [
+        Path(os.environ.get(name) or os.path.expanduser(usual), "matplotlib")
+        for name, usual in homes
+    ]
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

@@ -21,6 +21,10 @@ def test_show(run, stored):
     assert [row[:3] for row in rows[1:]] == [["kernels", "2", "files"], ["programs", "1", "files"]]
 
 
+def test_show_is_what_it_does_by_default(run, stored):
+    assert run("cache") == run("cache", "show")
+
+
 def test_show_and_check_without_a_folder(run, monkeypatch, tmp_path):
     monkeypatch.setenv("SYMNET_CACHE", str(tmp_path / "none"))
     assert run("cache", "show")[0] == 0

@@ -1,7 +1,10 @@
 """The command line itself: help, errors, interrupts, closed pipes."""
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,8 @@ import symnet
 from symnet.cli import COMMANDS
 from symnet.cli import info as info_command
 from symnet.errors import DataError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_help_lists_the_commands(run):
@@ -35,11 +40,15 @@ def test_bench_is_handed_its_arguments(run):
     assert "--rounds" in err
 
 
+def test_without_arguments_it_helps(run):
+    assert run() == run("--help")
+
+
 def test_version(run):
     assert run("--version") == (0, f"symnet {symnet.__version__}\n", "")
 
 
-@pytest.mark.parametrize("arguments", [[], ["train"], ["cache"], ["cache", "burn"], ["info", "x"]])
+@pytest.mark.parametrize("arguments", [["train"], ["cache", "burn"], ["info", "x"]])
 def test_usage_errors(run, arguments):
     status, _, err = run(*arguments)
     assert status == 2
@@ -97,3 +106,73 @@ def test_info_works_without_blas_and_packages(run, monkeypatch):
     assert status == 0
     assert "no-such-package    not installed" in out
     assert "cannot load the BLAS library /no/such/library" in out
+
+
+# ---- where the command starts
+
+START = """
+import sys
+sys.argv = ["symnet", *sys.argv[1:]]
+from symnet_command import main
+sys.exit(main())
+"""
+
+
+def start(*arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", START, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_it_starts():
+    out, err = (process := start("--version")).communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, f"symnet {symnet.__version__}\n", "")
+
+
+def test_bad_settings_are_one_line():
+    _, err = (process := start("info", SYMNET_FLAGS="foo=1")).communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.startswith("symnet: no setting is called 'foo'") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_standard_output_is_named(unbuffered):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "symnet", "info"],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "symnet: standard output: No space left on device\n"
+
+
+def test_an_interrupt_while_it_is_imported(tmp_path):
+    package = tmp_path / "symnet"
+    package.mkdir()
+    # a package that takes long to import and makes of an interrupt what some do
+    (package / "__init__.py").write_text(
+        "import time\nprint('importing', flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    raise ImportError('broken')\n"
+    )
+    command = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.path.append({str(ROOT)!r})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{command}\nimport symnet_command\nsymnet_command.main()"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (-signal.SIGINT, "")

@@ -205,6 +205,24 @@ def test_missing_packages_are_named_before_anything_is_done(run, data, tmp_path,
     assert not output.exists()
 
 
+def test_a_home_that_cannot_be_written(data, tmp_path):
+    home = tmp_path / "home"
+    home.write_text("a file, so that nothing can be made in it")
+    environment = {k: v for k, v in os.environ.items() if k[:3] not in ("XDG", "MPL")}
+    environment |= {"HOME": str(home), "TMPDIR": str(tmp_path)}
+    environment.setdefault("SYMNET_CACHE", str(tmp_path / "cache"))
+    arguments = [*map(str, SMALL), "--data", data, "--output", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "symnet", "mnist", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "loss.png").exists()
+    assert not list(tmp_path.glob("symnet-*"))
+
+
 def test_a_full_disk_is_named(run, data, tmp_path, monkeypatch):
     def full(handle, mode):
         os.close(handle)

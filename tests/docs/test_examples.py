@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +75,13 @@ def test_it_stops_when_the_validation_error_stays(program):
     assert (
         epochs == 1001
     )  # 5000 minibatches of patience, five to an epoch, and the one that ends it
+
+
+def test_without_a_folder_it_says_how_to_call_it():
+    for arguments in ([], ["/no/such/folder"]):
+        done = subprocess.run([sys.executable, PROGRAM, *arguments], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.startswith("usage: python logistic_sgd.py FOLDER")
 
 
 @pytest.mark.skipif("SYMNET_DATA" not in os.environ, reason="SYMNET_DATA names no MNIST")
