@@ -30,9 +30,11 @@ from symnet.tensor.movement import addbroadcast
 
 __all__ = [
     "binary_crossentropy", "categorical_crossentropy", "categorical_crossentropy_from_logits",
-    "elu", "gelu", "hard_sigmoid", "leaky_relu", "log_softmax", "logsoftmax", "logsumexp", "mish",
-    "relu", "relu6", "selu", "sigmoid", "sigmoid_binary_crossentropy", "silu", "softmax",
-    "softplus", "softsign", "swish", "tanh", "ultra_fast_sigmoid",
+    "crossentropy_categorical_1hot", "crossentropy_softmax_1hot",
+    "crossentropy_softmax_1hot_with_bias", "elu", "gelu", "hard_sigmoid", "leaky_relu",
+    "log_softmax", "logsoftmax", "logsumexp", "mish", "relu", "relu6", "selu", "sigmoid",
+    "sigmoid_binary_crossentropy", "silu", "softmax", "softplus", "softsign", "swish", "tanh",
+    "ultra_fast_sigmoid",
 ]  # fmt: skip
 
 logsoftmax = log_softmax
@@ -135,6 +137,28 @@ def categorical_crossentropy_from_logits(logits: Any, true_dist: Any) -> Variabl
     if not x.type.ndim:
         raise TypeMismatchError(f"categorical_crossentropy: {x} ({x.type}) has no classes")
     return _against("categorical_crossentropy", log_softmax(x), x, y)
+
+
+def crossentropy_categorical_1hot(coding_dist: Any, true_one_of_n: Any) -> Variable:
+    """`categorical_crossentropy` of probabilities (examples, classes) against integer labels."""
+    p, y = as_variable(coding_dist), as_variable(true_one_of_n)
+    if p.type.ndim != 2 or y.type.ndim != 1:
+        raise TypeMismatchError(
+            f"crossentropy_categorical_1hot takes a matrix and a vector of labels, not "
+            f"{p} ({p.type}) and {y} ({y.type}){listed([p, y])}"
+        )
+    return categorical_crossentropy(p, y)
+
+
+def crossentropy_softmax_1hot(x: Any, y_idx: Any) -> tuple[Variable, Variable]:
+    """Cross-entropy of p = softmax(x), x (examples, classes), against integer labels; and p."""
+    p = softmax(x)
+    return crossentropy_categorical_1hot(p, y_idx), p
+
+
+def crossentropy_softmax_1hot_with_bias(x: Any, b: Any, y_idx: Any) -> tuple[Variable, Variable]:
+    """`crossentropy_softmax_1hot` of x + b."""
+    return crossentropy_softmax_1hot(add(x, b), y_idx)
 
 
 def _against(name: str, log_p: Variable, p: Variable, y: Variable) -> Variable:

@@ -74,6 +74,18 @@ def test_categorical_crossentropy_of_labels(dtype):
         np.testing.assert_allclose(got, EXPECTED, rtol=1e-12)
 
 
+def test_theanos_losses_of_labels():
+    x, y, b = T.dmatrix(), T.lvector(), np.array([1.0, 2.0, 0.0, -1.0])
+    loss, p = T.nnet.crossentropy_softmax_1hot(x, y)
+    shifted, _ = T.nnet.crossentropy_softmax_1hot_with_bias(x - b, b, y)
+    losses = [loss, shifted, T.nnet.crossentropy_categorical_1hot(p, y)]
+    for got in evaluate(losses, {x: LOGITS, y: LABELS}):
+        np.testing.assert_allclose(got, EXPECTED, rtol=1e-12)
+    np.testing.assert_allclose(evaluate([p], {x: LOGITS})[0], np.exp(-NEGATIVE_LOG))
+    with pytest.raises(TypeMismatchError, match="crossentropy_categorical_1hot"):
+        T.nnet.crossentropy_categorical_1hot(p, p)
+
+
 def test_categorical_crossentropy_of_probabilities():
     x, t = T.dmatrix(), T.dmatrix()
     targets = scipy.special.softmax(np.random.default_rng(1).normal(size=(5, 4)), axis=1)
