@@ -7,15 +7,18 @@ x = T.matrix("x")
 f = symnet.function([x], T.tanh(x).sum())
 """
 
-from symnet import errors, tensor
-from symnet.autodiff import Lop, Rop, clone, grad, hessian_vector_product
+from symnet import errors, gradient, printing, tensor
+from symnet.autodiff import Lop, Rop, clone, grad, hessian, hessian_vector_product, jacobian
 from symnet.config import config
 from symnet.function import Function, In, Mode, Out, function, shared
 from symnet.graph.export import to_networkx
 from symnet.graph.printing import debugprint, pp
+from symnet.testing.derivative import verify_grad
 from symnet.version import __version__
 
-tensor.grad = grad  # Theano's T.grad; tensor lies below autodiff and cannot import it
+# Theano's T.grad and so on; tensor lies below autodiff and cannot import them
+tensor.grad, tensor.Lop, tensor.Rop = grad, Lop, Rop
+tensor.jacobian, tensor.hessian, tensor.verify_grad = jacobian, hessian, verify_grad
 
 __all__ = [
     "Function",
@@ -31,9 +34,14 @@ __all__ = [
     "errors",
     "function",
     "grad",
+    "gradient",
+    "hessian",
     "hessian_vector_product",
+    "jacobian",
     "pp",
+    "printing",
     "shared",
     "tensor",
     "to_networkx",
+    "verify_grad",
 ]

@@ -11,7 +11,13 @@ from collections.abc import Callable as _Callable
 from typing import Any as _Any
 
 from symnet.graph.types import TensorType
-from symnet.ops.barrier import consider_constant, disconnected_grad, zero_grad
+from symnet.ops.barrier import (
+    consider_constant,
+    disconnected_grad,
+    grad_clip,
+    grad_scale,
+    zero_grad,
+)
 from symnet.ops.contraction import batched_dot, dot, matmul, outer, tensordot
 from symnet.tensor import nnet, numpy_functions, shared_randomstreams  # noqa: F401
 from symnet.tensor.assembly import (
@@ -333,10 +339,18 @@ from symnet.tensor.reduction import (
 from symnet.tensor.variable import TensorConstant, TensorSharedVariable, TensorVariable
 
 as_tensor_variable = as_tensor
-grad: _Callable[..., _Any]  # put here by symnet itself: autodiff is built on this package
+# put here by symnet itself: autodiff and testing are built on this package
+Lop: _Callable[..., _Any]
+Rop: _Callable[..., _Any]
+grad: _Callable[..., _Any]
+hessian: _Callable[..., _Any]
+jacobian: _Callable[..., _Any]
+verify_grad: _Callable[..., _Any]
 second = fill
 
 __all__ = [
+    "Lop",
+    "Rop",
     "TensorConstant",
     "TensorSharedVariable",
     "TensorType",
@@ -462,9 +476,12 @@ __all__ = [
     "fvectors",
     "ge",
     "grad",
+    "grad_clip",
+    "grad_scale",
     "greater",
     "greater_equal",
     "gt",
+    "hessian",
     "horizontal_stack",
     "hstack",
     "hypot",
@@ -495,6 +512,7 @@ __all__ = [
     "itensor5s",
     "ivector",
     "ivectors",
+    "jacobian",
     "join",
     "largest",
     "lcol",
@@ -625,6 +643,7 @@ __all__ = [
     "var",
     "vector",
     "vectors",
+    "verify_grad",
     "vertical_stack",
     "vstack",
     "wcol",

@@ -28,7 +28,7 @@ from symnet.ops import (
 )
 from symnet.ops.elementwise import ELEMENTWISE
 from symnet.ops.movement import as_axis
-from symnet.tensor import elementwise, movement
+from symnet.tensor import assembly, elementwise, movement
 from symnet.tensor import reduction as reductions
 
 _evaluator: Callable[..., Any] | None = None
@@ -294,6 +294,14 @@ class TensorOperators(Variable):
                 "the expression is built; T.specify_shape states it, and scan loops over it"
             )
         return (self[k] for k in range(self.type.shape[0]))
+
+    def diagonal(self, offset: int = 0) -> Any:
+        """The diagonal of a matrix; see `T.diagonal`."""
+        return assembly.diagonal(self, offset)
+
+    def trace(self) -> Any:
+        """The sum of the diagonal of a matrix."""
+        return assembly.trace(self)
 
     def take(self, indices: Any, axis: int | None = None) -> Any:
         """The entries at `indices` along `axis`; see `T.take`."""

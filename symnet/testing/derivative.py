@@ -22,8 +22,12 @@ def verify_grad(
     n_tests: int = 2,
     rng: Any = None,
     eps: float | None = None,
+    out_type: Any = None,
     abs_tol: float | None = None,
     rel_tol: float | None = None,
+    mode: Any = None,
+    cast_to_output_type: bool = False,
+    no_debug_ref: bool = True,
     *,
     order: int = 1,
     static: bool = False,
@@ -42,6 +46,8 @@ def verify_grad(
     order     1, or 2 for second derivatives too
     static    give the inputs the static shapes of `pt`
     evaluate  what computes the values: by default the reference interpreter
+
+    `out_type`, `mode`, `cast_to_output_type` and `no_debug_ref` are Theano's and change nothing.
 
     Errors: GradientMismatchError with the numbers, the points and the derivative expression.
     """

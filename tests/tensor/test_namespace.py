@@ -205,9 +205,11 @@ def test_all_names_exist():
 
 THEANO = set(
     """
+    Lop Rop
     abs_ add alloc all allclose and_ any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh
     argmax argmin as_tensor_variable batched_dot cast ceil clip col concatenate constant cos cosh
     deg2rad diag dmatrix dot dscalar dvector eq erf erfc exp exp2 expm1 eye fill flatten floor
+    grad hessian jacobian verify_grad
     fmatrix ftensor4 fvector ge gt horizontal_stack imatrix inc_subtensor int_div inv invert iround
     iscalar isclose isinf isnan ivector join largest le log log10 log1p log2 lscalar lt lvector
     matrices matrix max max_and_argmax maximum mean min minimum mod mul neg neq nnet ones ones_like

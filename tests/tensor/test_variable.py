@@ -54,6 +54,12 @@ def test_equality_is_identity():
     assert {x: 1}[x] == 1
 
 
+def test_diagonals_by_methods():
+    x, points = T.dmatrix("x"), np.arange(12.0).reshape(3, 4)
+    assert x.diagonal(1).eval({x: points}).tolist() == [1, 6, 11]
+    assert x.trace().eval({x: points}) == 15
+
+
 def test_floatx_as_a_dtype():
     for dtype in ("float32", "float64"):
         with config.change(floatX=dtype):
