@@ -2,8 +2,8 @@
 
 Lock-free: an entry is one file, named by the hash of everything it depends on, written under a
 temporary name and renamed. Readers check a digest, so a truncated, corrupt or foreign file counts
-as absent and is written anew. Nothing here raises because of the disk: without a usable folder
-symnet works without a cache and says so once.
+as absent and is written anew, and so does a folder in its place. Nothing here raises because of
+the disk: without a usable folder symnet works without a cache and says so once.
 
 Entries of a kind ("kernels", "programs") lie in `config.cache_folder() / kind`. The least recently
 used ones go when a kind outgrows `LIMIT` bytes.
@@ -12,6 +12,7 @@ used ones go when a kind outgrows `LIMIT` bytes.
 import hashlib
 import itertools
 import os
+import shutil
 import time
 import warnings
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ def store(kind: str, key: str, data: bytes) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(_wrap(data))
+        if (folder / key).is_dir():
+            _remove(folder / key)
         os.replace(temporary, folder / key)
     except OSError as problem:
         _remove(temporary)
@@ -125,21 +128,23 @@ def _mark_used(path: Path) -> None:
 
 def _remove(path: Path) -> bool:
     try:
-        path.unlink()
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     except OSError:
         return False
     return True
 
 
 def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
-    """The files of a folder; those that vanish while we look do not count."""
+    """What lies in a folder, sound or not; what vanishes while we look does not count."""
     found = []
     try:
         with os.scandir(folder) as items:
             for item in items:
                 try:
-                    if item.is_file(follow_symlinks=False):
-                        found.append((Path(item.path), item.stat(follow_symlinks=False)))
+                    found.append((Path(item.path), item.stat(follow_symlinks=False)))
                 except OSError:
                     continue
     except OSError:

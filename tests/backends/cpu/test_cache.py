@@ -62,6 +62,28 @@ def test_settings_decide(folder):
     assert cache.load("kernels", "b") is None
 
 
+@pytest.mark.parametrize("how", ["load", "clear"])
+def test_a_folder_in_the_place_of_an_entry(folder, how):
+    (folder / "kernels" / "a" / "below").mkdir(parents=True)
+    (folder / "kernels" / "a" / "below" / "file").write_text("x")
+    assert cache.load("kernels", "a") is None
+    assert [e.key for e in cache.check()] == [e.key for e in cache.entries()] == ["a"]
+    if how == "clear":
+        assert cache.clear() == 1 and cache.entries() == []
+    else:
+        assert cache.store("kernels", "a", b"x") and cache.load("kernels", "a") == b"x"
+        assert cache.check() == []
+
+
+def test_links_are_removed_and_what_they_lead_to_is_not(folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (folder / "kernels").mkdir(parents=True)
+    (folder / "kernels" / "a").symlink_to(tmp_path / "mine")
+    assert cache.store("kernels", "a", b"x") and cache.load("kernels", "a") == b"x"
+    (folder / "kernels" / "b").symlink_to(tmp_path / "mine")
+    assert cache.clear() == 2 and (tmp_path / "mine").is_dir()
+
+
 def test_a_folder_that_cannot_be_written_is_reported_once(folder, recwarn):
     folder.write_text("a file where the folder should be")
     with pytest.warns(RuntimeWarning, match="SYMNET_CACHE"):
