@@ -52,7 +52,7 @@ def function(
     name        for messages
     allow_input_downcast  True: convert arguments even if digits are lost; None: only scalars, and
                 lists of Python floats, to float32; False: never
-    profile     True: measure every step; see `Function.profile`
+    profile     True: measure every step of compiled code; see `Function.profile`
     on_unused_input  "raise" (as by default), "warn" or "ignore"
 
     `accept_inplace` and `rebuild_strict` are accepted for compatibility with Theano 1.0.

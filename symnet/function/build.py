@@ -25,7 +25,7 @@ from symnet.function.arguments import Signature
 from symnet.function.modes import Mode
 from symnet.graph.collection import without_collection
 from symnet.graph.op import Op
-from symnet.graph.origin import UNKNOWN, Origin
+from symnet.graph.origin import UNKNOWN
 from symnet.graph.traversal import toposort
 from symnet.graph.variables import Constant, SharedVariable, Variable
 from symnet.ops.elementwise import Elementwise

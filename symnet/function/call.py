@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -43,7 +44,7 @@ class Function:
     name     for messages
     mode     see `Mode`
     inputs   an `In` for each argument
-    profile  with profile=True the measured times, see `Profile`; else None
+    profile  with profile=True, compiled: the measured times, see `Profile`; else None
 
     Errors of a call: MissingInputError, DuplicateInputError, FunctionError (too many, unknown
     name), TypeMismatchError, ShapeError, IndexOutOfBoundsError, AssertionFailedError.
@@ -62,6 +63,13 @@ class Function:
             self._runner = build(signature, mode, profile)
             if profile:
                 self.profile = Profile(self._runner, name)
+        elif profile:
+            warnings.warn(
+                f"profile=True measures compiled code; mode {mode.backend!r} is not measured, and "
+                "the function's profile is None",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         self._short = self._straight()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -157,6 +157,14 @@ def test_profile_of_a_function_with_python_in_it():
     assert all(row.calls == 0 for row in f.profile.rows())
 
 
+@pytest.mark.parametrize("mode", ["reference", "debug"])
+def test_a_profile_of_what_is_not_compiled_is_refused_aloud(mode):
+    with pytest.warns(RuntimeWarning, match=f"mode '{mode}' is not measured") as found:
+        f, _ = step(mode=mode, profile=True)
+    assert f.profile is None and f(A) is not None
+    assert found[0].filename == __file__
+
+
 # ---- pickles and copies
 
 
