@@ -91,8 +91,7 @@ def adagrad(
     for p, g in _with_gradients(loss_or_grads, params):
         s = _state(p, "sum_of_squares")
         updates[s] = s + g * g
-        rate = _setting("learning_rate", learning_rate, p)
-        updates[p] = p - rate * g / T.sqrt(updates[s] + _setting("epsilon", epsilon, p))
+        updates[p] = p - _over_root(g, updates[s], learning_rate, epsilon, p)
     return updates
 
 
@@ -112,8 +111,7 @@ def rmsprop(
         s = _state(p, "mean_square")
         keep = _setting("rho", rho, p, below=1)
         updates[s] = keep * s + (1 - keep) * (g * g)
-        rate = _setting("learning_rate", learning_rate, p)
-        updates[p] = p - rate * g / T.sqrt(updates[s] + _setting("epsilon", epsilon, p))
+        updates[p] = p - _over_root(g, updates[s], learning_rate, epsilon, p)
     return updates
 
 
@@ -180,6 +178,12 @@ def _adam(
             moved = moved - rate * _setting("weight_decay", weight_decay, p) * p
         updates[p] = moved
     return updates
+
+
+def _over_root(g: Any, squares: Any, learning_rate: Any, epsilon: Any, p: SharedVariable) -> Any:
+    """learning_rate g / sqrt(squares + epsilon)"""
+    rate = _setting("learning_rate", learning_rate, p)
+    return rate * g / T.sqrt(squares + _setting("epsilon", epsilon, p))
 
 
 def _one_less_power(base: Any, exponent: Any) -> Any:

@@ -17,7 +17,7 @@ import linecache
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,6 @@ def native_function(text: str, entry: str, *, signature: str = STEP, extra_key: 
     """
     source = Source(text, entry, signature, extra_key)
     return once(source.key, lambda: _compile(source))[entry]
-
-
-def native_functions(sources: Iterable[Source]) -> list[int]:
-    """The addresses of several functions."""
-    return [once(s.key, lambda s=s: _compile(s))[s.entry] for s in sources]
 
 
 def once(key: str, build: Callable[[], Code]) -> dict[str, int]:

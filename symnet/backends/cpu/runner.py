@@ -118,7 +118,6 @@ class Runner:
         self.call = self.native.call
         steps = max(len(self.program.steps), 1)
         self.profile = np.zeros((steps, 2), np.int64) if profile else None
-        self._fixed: list[tuple[int, int]] = []  # object number, position in inputs
         self.input_numbers: list[int] = []
         self.output_numbers: list[int] = []
         self.shared_numbers: list[tuple[int, int]] = []

@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+from tape_frames import Frame, Step
 
 from symnet.backends.cpu import compile, pool, tape
 from symnet.backends.cpu import tape_layout as layout
@@ -39,11 +40,11 @@ class Job:
         function = compile.native_function(KERNELS, "work")
         self.x, self.by_thread = np.zeros(size, np.int64), np.zeros(layout.MAX_THREADS, np.int64)
         self.args = np.array([self.x.ctypes.data, self.by_thread.ctypes.data, pauses], np.int64)
-        step = tape.Step(function, self.args.ctypes.data, size, slabs=slabs)
-        whole = tape.Step(function, self.args.ctypes.data, size)
+        step = Step(function, self.args.ctypes.data, size, slabs=slabs)
+        whole = Step(function, self.args.ctypes.data, size)
         program = tape.ShapeProgram()
         self.steps = steps
-        self.frame = tape.Frame(program, [step, step, whole] * steps, threads=threads)
+        self.frame = Frame(program, [step, step, whole] * steps, threads=threads)
         self.frame.words[layout.LEARNED] = NEVER
 
     def call(self):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tape_frames import Frame, Step
 
 from symnet.backends.cpu import compile, tape
 from symnet.backends.cpu import tape_layout as layout
@@ -111,7 +112,7 @@ def test_shape_programs_compute_as_python_does(data):
             registers.append(program.binary(op, any_register(), any_register()))
     memory = {cells.ctypes.data + 8 * i: int(cells[i]) for i in range(4)}
     status, values, error = interpret(program, memory)
-    frame = tape.Frame(program, [])
+    frame = Frame(program, [])
     assert call(frame) == status
     assert frame.error[: len(error)] == error
     assert cells.tolist() == list(memory.values())
@@ -139,7 +140,7 @@ def test_arrays_are_read_as_they_are():
     program.check_object(1, np.dtype("int64"), 0, writeable=True)
     wanted = [program.size(0, axis) for axis in range(3)]
     wanted += [program.data(0), program.load(program.data(1), "int64")]
-    frame = tape.Frame(program, [], objects=2)
+    frame = Frame(program, [], objects=2)
     good = np.zeros((2, 0, 5)), np.array(77)
     assert tape.calls().call_with(frame.address, good) == layout.OK
     found = frame.registers[wanted].tolist()
@@ -175,7 +176,7 @@ def test_integers_of_every_dtype_load(dtype):
     program.check_object(0, array.dtype, 1)
     place = program.data(0)
     registers = [program.load(place, dtype, offset * array.itemsize) for offset in (0, 1)]
-    frame = tape.Frame(program, [], objects=1)
+    frame = Frame(program, [], objects=1)
     assert tape.calls().call_with(frame.address, (array,)) == layout.OK
     assert frame.registers[registers].tolist() == [int(low), wrapped(high)]
 
@@ -184,7 +185,7 @@ def test_keys_ask_for_another_binding():
     program = tape.ShapeProgram()
     cell = np.array([5], np.int64)
     size = program.raw(cell.ctypes.data)
-    frame = tape.Frame(program, [], keys=[(size, 5), (program.constant(1), 1)])
+    frame = Frame(program, [], keys=[(size, 5), (program.constant(1), 1)])
     assert call(frame) == layout.OK
     cell[0] = 6
     assert call(frame) == layout.REBIND == frame.words[layout.STATUS]
@@ -221,7 +222,7 @@ class Marks:
         self.args = np.array([self.hits.ctypes.data, self.log.ctypes.data, factor], np.int64)
 
     def step(self, **options):
-        return tape.Step(kernel("mark"), self.args.ctypes.data, len(self.hits), **options)
+        return Step(kernel("mark"), self.args.ctypes.data, len(self.hits), **options)
 
     def slabs(self):
         count = self.log[0]
@@ -237,7 +238,7 @@ class Marks:
 )
 def test_slabs_cover_the_extent_once_with_aligned_bounds(extent, slabs, align, threads):
     marks = Marks(extent)
-    frame = tape.Frame(tape.ShapeProgram(), [marks.step(slabs=slabs, align=align)], threads=threads)
+    frame = Frame(tape.ShapeProgram(), [marks.step(slabs=slabs, align=align)], threads=threads)
     assert call(frame) == layout.OK
     assert (marks.hits == 1).all()
     cuts = [Fraction(extent * s, slabs).__floor__() for s in range(slabs + 1)]
@@ -252,7 +253,7 @@ def test_a_step_sees_the_steps_before_it_complete(slab_counts, threads):
     steps = [marks.step(slabs=slabs) for slabs in slab_counts]
     for _ in range(3):
         marks.hits[:] = marks.log[:] = 0
-        assert call(tape.Frame(tape.ShapeProgram(), steps, threads=threads)) == layout.OK
+        assert call(Frame(tape.ShapeProgram(), steps, threads=threads)) == layout.OK
         assert (marks.hits == wrapped((3 ** len(steps) - 1) // 2)).all()
 
 
@@ -261,9 +262,9 @@ def test_a_step_sees_the_steps_before_it_complete(slab_counts, threads):
 def test_a_failing_step_ends_the_call(threads, slabs):
     before, after = Marks(10), Marks(10)
     args = np.zeros(2, np.int64)
-    failing = tape.Step(kernel("fail"), args.ctypes.data, 9, slabs=slabs, can_fail=True)
+    failing = Step(kernel("fail"), args.ctypes.data, 9, slabs=slabs, can_fail=True)
     steps = [before.step(slabs=2), failing, after.step(slabs=2)]
-    frame = tape.Frame(tape.ShapeProgram(), steps, threads=threads)
+    frame = Frame(tape.ShapeProgram(), steps, threads=threads)
     args[:] = frame.address, 5
     assert call(frame) == layout.KERNEL_ERROR
     assert frame.error == ((42, 0, 9) if slabs == 1 else (42, 3, 6))
@@ -278,7 +279,7 @@ def test_profile_counts_every_step(threads):
     first, second = Marks(1000), Marks(1000)
     profile = np.zeros((4, 2), np.int64)
     steps = [first.step(slabs=2, index=1), second.step(index=3)]
-    frame = tape.Frame(tape.ShapeProgram(), steps, threads=threads, profile=profile)
+    frame = Frame(tape.ShapeProgram(), steps, threads=threads, profile=profile)
     for _ in range(5):
         call(frame)
     assert profile[:, 1].tolist() == [0, 5, 0, 5]
@@ -298,8 +299,8 @@ def repeated(threads=1, slabs=1):
     program.store(args.ctypes.data, program.raw(cell.ctypes.data))
     index, end = program.raw(cell.ctypes.data + 8), program.constant(4)
     program.check(program.binary("NE", index, end), 8, index, end)
-    step = tape.Step(kernel("mark"), args.ctypes.data, 8, slabs=slabs)
-    frame = tape.Frame(program, [step], threads=threads, keep=(rows, log, args, cell))
+    step = Step(kernel("mark"), args.ctypes.data, 8, slabs=slabs)
+    frame = Frame(program, [step], threads=threads, keep=(rows, log, args, cell))
     table = np.array([[cell.ctypes.data, 64], [cell.ctypes.data + 8, 1]], np.int64)
     return frame, rows, cell, table
 
@@ -332,7 +333,7 @@ def test_many_calls_stop_when_time_is_up():
 def test_calls_keep_no_references():
     program = tape.ShapeProgram()
     program.check_object(0, np.dtype("float32"), 1)
-    frame = tape.Frame(program, [], objects=1)
+    frame = Frame(program, [], objects=1)
     items = (np.zeros(3, "f4"),)
     before = sys.getrefcount(items), sys.getrefcount(items[0])
     for _ in range(10):
