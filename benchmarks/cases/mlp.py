@@ -22,6 +22,23 @@ class Data(NamedTuple):
         return self.x[k * size : (k + 1) * size], self.y[k * size : (k + 1) * size]
 
 
+class Program:
+    """Common part of the peers' programs of this family; they define `step`."""
+
+    against = "trajectory"
+
+    def step(self) -> object:
+        """The next minibatch's training step; its cost, a number of the peer's kind."""
+        raise NotImplementedError
+
+    def check(self) -> list[float]:
+        return [float(self.step()) for _ in range(STEPS)]
+
+    def run(self, iterations: int) -> None:
+        for _ in range(iterations):
+            self.step()
+
+
 def data(hidden: int, examples: int = 6000, seed: int = 0, **_: object) -> Data:
     """Random data as sparse and as bright as MNIST's; the same for every peer."""
     rng = np.random.default_rng(seed)

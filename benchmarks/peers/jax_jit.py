@@ -28,9 +28,7 @@ def _step(parameters, xs, ys, k, batch):
     return _descend(parameters, x, y, mlp.RATE)
 
 
-class Mlp:
-    against = "trajectory"
-
+class Mlp(mlp.Program):
     def __init__(self, batch: int, hidden: int, examples: int, **_: object):
         d = mlp.data(hidden, examples)
         self.x, self.y = jnp.asarray(d.x), jnp.asarray(d.y.astype(np.int32))
@@ -43,12 +41,8 @@ class Mlp:
         self.parameters, cost = _step(self.parameters, self.x, self.y, k, self.batch)
         return cost.block_until_ready()
 
-    def check(self) -> list[float]:
-        return [float(self.step()) for _ in range(mlp.STEPS)]
-
     def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.step()
+        super().run(iterations)
         jax.block_until_ready(self.parameters)
 
 

@@ -5,9 +5,7 @@ import numpy as np
 from ..cases import call, chain, mlp
 
 
-class Mlp:
-    against = "trajectory"
-
+class Mlp(mlp.Program):
     def __init__(self, batch: int, hidden: int, examples: int, **_: object):
         self.data, self.batch, self.next = mlp.data(hidden, examples), batch, 0
         self.batches = examples // batch
@@ -42,13 +40,6 @@ class Mlp:
         b2 -= np.float32(mlp.RATE) * p.sum(0)
         b1 -= np.float32(mlp.RATE) * d.sum(0)
         return cost
-
-    def check(self) -> list[float]:
-        return [float(self.step()) for _ in range(mlp.STEPS)]
-
-    def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.step()
 
 
 class Chain:

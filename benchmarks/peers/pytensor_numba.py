@@ -9,9 +9,7 @@ from ..cases import call, chain, mlp
 pytensor.config.floatX = "float32"
 
 
-class Mlp:
-    against = "trajectory"
-
+class Mlp(mlp.Program):
     def __init__(self, batch: int, hidden: int, examples: int, **_: object):
         d = mlp.data(hidden, examples)
         self.batches, self.next = examples // batch, 0
@@ -36,13 +34,6 @@ class Mlp:
         k = np.asarray(self.next)
         self.next = (self.next + 1) % self.batches
         return self.train(k)
-
-    def check(self) -> list[float]:
-        return [float(self.step()) for _ in range(mlp.STEPS)]
-
-    def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.step()
 
 
 class Chain:

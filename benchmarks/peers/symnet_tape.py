@@ -18,9 +18,7 @@ def _descent(cost, parameters, rate):
     return [(p, p - rate * g) for p, g in zip(parameters, symnet.grad(cost, parameters))]
 
 
-class Mlp:
-    against = "trajectory"
-
+class Mlp(mlp.Program):
     def __init__(self, batch: int, hidden: int, examples: int, **_: object):
         d = mlp.data(hidden, examples)
         self.batches, self.next = examples // batch, 0
@@ -40,13 +38,6 @@ class Mlp:
         k = self.next
         self.next = (k + 1) % self.batches
         return self.train(k)
-
-    def check(self) -> list[float]:
-        return [float(self.step()) for _ in range(mlp.STEPS)]
-
-    def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.step()
 
 
 class Chain:

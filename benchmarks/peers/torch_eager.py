@@ -15,9 +15,7 @@ def cost(parameters: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> to
     return F.cross_entropy(torch.addmm(b2, torch.relu(torch.addmm(b1, x, w1)), w2), y)
 
 
-class Mlp:
-    against = "trajectory"
-
+class Mlp(mlp.Program):
     def __init__(self, batch: int, hidden: int, examples: int, **_: object):
         d = mlp.data(hidden, examples)
         self.x, self.y = torch.from_numpy(d.x), torch.from_numpy(d.y)
@@ -37,13 +35,6 @@ class Mlp:
                 p.sub_(p.grad, alpha=mlp.RATE)
                 p.grad = None
         return value.detach()
-
-    def check(self) -> list[float]:
-        return [float(self.step()) for _ in range(mlp.STEPS)]
-
-    def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.step()
 
 
 class Chain:
