@@ -150,6 +150,10 @@ class _Order:
         self.hopes: dict[Variable, int] = {}  # how many steps a value in place waits for
         self.held: dict[int, list[Variable]] = {}  # values in place that hold a step back
         self.done: set[int] = set()
+        self.failing = set(flow.failing)
+        self.commit_waits = len(flow.failing)  # steps that can still fail
+        self.behind_commit: list[int] = []
+        self.late: set[int] = set()  # overwrite shared memory
 
     def run(self) -> list[int]:
         flow, wishes = self.flow, self.wishes
@@ -157,14 +161,11 @@ class _Order:
             if not flow.may_overwrite(variable, shared):
                 self._drop(variable)
         count = len(flow.reads)
-        self.commit_waits = len(flow.failing)
-        self.failing = set(flow.failing)
         self.waiting = [0] * count
         self.after = [[] for _ in range(count)]
-        self.late = set(wishes.final)
+        self.late.update(wishes.final)
         for variable in wishes.instead:
             self._hope(variable)
-        self.behind_commit: list[int] = []
         for seq in range(count):
             self._enter(seq)
         for seq in range(count):

@@ -322,3 +322,11 @@ def test_a_wrong_order_is_found(monkeypatch):
         lambda flow, wishes: dataflow.order(flow, wishes)[::-1],
     )
     assert expect_refusal(products_of_products, rotated_products, many_swaps) == 3
+
+
+def test_of_each_pair_in_each_other_s_way_one_value_is_given_up():
+    pairs = [(weights(2), weights(2)) for _ in range(300)]
+    updates = [(a, T.exp(b)) for a, b in pairs] + [(b, T.tanh(a)) for a, b in pairs]
+    program, _ = plan([], [], updates, fuse=False)
+    assert len(program.buffers) == 300
+    assert len(program.steps) == 900  # two values of each pair, and a copy
