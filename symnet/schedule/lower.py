@@ -93,7 +93,8 @@ class Lowering:
         else:
             loops = self._merge(kept)
             count = len(loops)
-            loops += self._merge([a for a in axes if a in self.reduced])
+            if form != "map":
+                loops += self._merge([a for a in axes if a in self.reduced])
         extents = [dims.product(self.step.axes[a] for a in loop) for loop in loops]
         draft = Draft(form, loops, count, extents, place, self.addresses)
         if form == "blocks":
@@ -103,7 +104,10 @@ class Lowering:
     def _form(self) -> str:
         if self.step.serial:
             return "serial"
-        if not self.reduced:
+        inside = any(v.kind == "reduce" for v in self.order) or any(
+            t.is_full(self.reduced) for t in self.targets
+        )
+        if not inside:  # no reduction, or none whose result is needed
             return "map"
         kept = self.step.kept
         if not kept:

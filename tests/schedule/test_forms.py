@@ -316,3 +316,10 @@ def test_sizes_that_only_values_tell():
         count, rows = f(np.zeros(size, "float32"))
         assert count.tolist() == list(range(size))
         assert rows.shape == (size, 2)
+
+
+def test_a_reduction_that_nobody_needs():
+    """The position of the largest of one number needs no number."""
+    x = T.matrix("x")
+    f = symnet.function([x], T.argmax(T.max(T.exp(x), axis=None, keepdims=True), axis=None))
+    assert f(np.ones((3, 4), "float32")) == 0
