@@ -99,7 +99,9 @@ def _gemm(walk: Walk, out: Variable, c: Variable, term: Variable,
     if any((m == 1) != (n == 1) for m, n in zip(c.type.shape, x.type.shape)):
         return None
     base, base_factors, base_negative = _scaled(walk, c)
-    if base.type.shape != c.type.shape:
+    # a factor that is or may become 0 stays a product: beta = 0 would hide a NaN in c
+    safe = all(isinstance(f, Constant) and f.data.item() != 0 for f in base_factors)
+    if base.type.shape != c.type.shape or not safe:
         base, base_factors, base_negative = c, [], False
     if order is not None:
         base = dimshuffle(base, [0 if axis in order else "x" for axis in range(2)])
