@@ -39,7 +39,6 @@ setup(
         "symnet.kernels": "kernels",
         "symnet.benchmarks": "benchmarks",
     },
-    py_modules=["symnet_command"],  # where the command starts
     package_data={"symnet": ["py.typed"]},
     install_requires=[
         "numpy>=2.0",  # arrays, dtypes, the reference semantics
@@ -68,5 +67,5 @@ setup(
         ],
         "docs": [],  # nothing yet: pages are Markdown, and docs/update.py runs them with symnet
     },
-    entry_points={"console_scripts": ["symnet = symnet_command:main"]},
+    entry_points={"console_scripts": ["symnet = symnet.cli:main"]},
 )

@@ -1,7 +1,6 @@
 """The command line itself: help, errors, interrupts, closed pipes."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -113,7 +112,7 @@ def test_info_works_without_blas_and_packages(run, monkeypatch):
 START = """
 import sys
 sys.argv = ["symnet", *sys.argv[1:]]
-from symnet_command import main
+from symnet.cli import main
 sys.exit(main())
 """
 
@@ -134,12 +133,6 @@ def test_it_starts():
     assert (process.returncode, out, err) == (0, f"symnet {symnet.__version__}\n", "")
 
 
-def test_bad_settings_are_one_line():
-    _, err = (process := start("info", SYMNET_FLAGS="foo=1")).communicate(timeout=60)
-    assert process.returncode == 2
-    assert err.startswith("symnet: no setting is called 'foo'") and err.count("\n") == 1
-
-
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_standard_output_is_named(unbuffered):
     if not os.path.exists("/dev/full"):
@@ -154,25 +147,3 @@ def test_a_full_standard_output_is_named(unbuffered):
         )
     assert done.returncode == 2
     assert done.stderr == "symnet: standard output: No space left on device\n"
-
-
-def test_an_interrupt_while_it_is_imported(tmp_path):
-    package = tmp_path / "symnet"
-    package.mkdir()
-    # a package that takes long to import and makes of an interrupt what some do
-    (package / "__init__.py").write_text(
-        "import time\nprint('importing', flush=True)\n"
-        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    raise ImportError('broken')\n"
-    )
-    command = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.path.append({str(ROOT)!r})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"{command}\nimport symnet_command\nsymnet_command.main()"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "importing\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (-signal.SIGINT, "")
