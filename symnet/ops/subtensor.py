@@ -19,7 +19,9 @@ from symnet.graph.variables import Apply, Variable
 from symnet.ops.generate import zeros_like
 from symnet.ops.shape import static_value
 
-# ("index", i) or ("slice", start, stop, step); "in" stands for the next scalar input
+# ("index", i) or ("slice", start, stop, step); "in" stands for the next scalar input.
+# ("first", None, n, 1) is the slice :n of a dimension that must have as many elements: the compiler
+# makes it where it has to know that the result has n.
 Entry = tuple[Any, ...]
 Spec = tuple[Entry, ...]
 FULL: Entry = ("slice", None, None, 1)
@@ -63,6 +65,13 @@ def _subtensor_shape(spec: Spec, x: Variable, scalars: Sequence[Variable]) -> tu
                 raise IndexOutOfBoundsError(
                     f"index {i} is out of bounds for dimension {axis} of {x} ({x.type})"
                 )
+        elif entry[0] == "first":
+            n = entry[2]
+            if whole is not None and n is not _UNKNOWN and n > whole:
+                raise IndexOutOfBoundsError(
+                    f"index {whole} is out of bounds for dimension {axis} of {x} ({x.type})"
+                )
+            sizes.append(None if n is _UNKNOWN else n)
         elif entry[1:3] == (None, None) and entry[3] in (1, -1):
             sizes.append(whole)
         elif whole is None or _UNKNOWN in entry:
@@ -96,6 +105,7 @@ class Subtensor(Op):
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         x, *scalars = inputs
+        _check_first(self, x, scalars)
         try:
             return [np.asarray(x[_as_key(self.spec, scalars)])]
         except IndexError as error:
@@ -127,9 +137,20 @@ def _region(
             low = dims.apply("le", dims.sub(0, whole), i)
             fits = dims.apply("and", low, dims.apply("lt", i, whole))
             context.check(fits, "index out of bounds", index=True)
+        elif entry[0] == "first":
+            context.check(dims.apply("le", entry[2], whole), "index out of bounds", index=True)
+            result.append(entry[2])
         else:
             result.append(dims.slice_bounds(whole, *entry[1:])[1])
     return tuple(result) + tuple(shape[len(spec) :])
+
+
+def _check_first(op: Any, x: np.ndarray, scalars: Sequence[np.ndarray]) -> None:
+    for size, entry in zip(x.shape, _resolve(op.spec, scalars)):
+        if entry[0] == "first" and entry[2] > size:
+            raise IndexOutOfBoundsError(
+                f"{op}: index {size} is out of bounds for a dimension of size {size}"
+            )
 
 
 def _describe(spec: Spec) -> str:
@@ -142,6 +163,7 @@ def _describe(spec: Spec) -> str:
             described.append(text(entry[1]))
         else:
             step = "" if entry[3] == 1 else f":{entry[3]}"
+            step += " all" if entry[0] == "first" else ""
             described.append(f"{text(entry[1])}:{text(entry[2])}{step}")
     return ", ".join(described)
 
@@ -170,6 +192,7 @@ class IncSubtensor(Op):
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         x, y, *scalars = inputs
+        _check_first(self, x, scalars)
         result = x.copy()
         key = _as_key(self.spec, scalars)
         try:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
 from symnet.errors import IndexOutOfBoundsError, ShapeError, TypeMismatchError
+from symnet.function import function
 from symnet.graph import TensorType, clone_replace
 from symnet.graph.variables import make_constant
 from symnet.ops.generate import arange
@@ -233,6 +234,25 @@ def test_bounds_are_checked_when_run(run, bad):
         run(lambda v, i: index(v, i), x, np.array([255], "uint8"))
     with pytest.raises(IndexOutOfBoundsError):
         run(lambda v, i: index(v, i), np.zeros((0, 3)), np.array([0]))
+
+
+def test_the_first_rows_which_must_be_there(agree):
+    first, x = (("first", None, "in", 1),), numbers(3, 4)
+    for n in (0, 2, 3):
+        agree(lambda v, k: Subtensor(first)(v, k), lambda v, k: v[:k], x, np.array(n))
+        assert Subtensor(first)(X, make_constant(n)).type.shape == (n, 4)
+    part = Subtensor(first)(X, TensorType("int64")("k"))
+    gradient = grad(sum_(part**2), X)
+    names = {v.name: v for v in (X, *part.owner.inputs[1:])}
+    (got,) = evaluate([gradient], {X: x.astype("float32"), names["k"]: 2})
+    np.testing.assert_allclose(got, np.concatenate([2 * x[:2], np.zeros((1, 4))]), rtol=1e-6)
+    for mode in ("compiled", "reference"):
+        for output in (part, gradient):
+            f = function([X, names["k"]], output, mode=mode)
+            with pytest.raises(IndexOutOfBoundsError):
+                f(x.astype("float32"), 4)
+    with pytest.raises(IndexOutOfBoundsError):
+        Subtensor(first)(TensorType("float32", (3,))("v"), make_constant(4))
 
 
 def test_indices_of_different_shapes(run):

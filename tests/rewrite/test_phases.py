@@ -9,10 +9,11 @@ import symnet.tensor as T
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
 from symnet.errors import IndexOutOfBoundsError, ShapeError
+from symnet.function import function
 from symnet.graph import toposort
 from symnet.graph.variables import make_constant, make_shared
 from symnet.ops.contraction import Dot, Gemm
-from symnet.ops.indexing import IncSubtensor, Put
+from symnet.ops.indexing import IncSubtensor, Put, Subtensor
 from symnet.ops.nnet import LogSoftmax, Softmax
 from symnet.ops.shape import ShapeOf
 from symnet.rewrite import optimise, stabilise, strict
@@ -217,6 +218,51 @@ def test_a_gradient_step_is_one_gemm():
     after = optimised(step)
     assert type(after[0].owner.op) is Gemm
     assert after[0].owner.inputs[1].data == np.float32(-0.1)
+
+
+SPELLINGS = {
+    "log of softmax": lambda z, n, y: T.log(T.nnet.softmax(z))[T.arange(n), y],
+    "log of what is picked": lambda z, n, y: T.log(T.nnet.softmax(z)[T.arange(n), y]),
+    "with an offset": lambda z, n, y: T.log(T.nnet.softmax(z) + 1e-6)[T.arange(n), y],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_likelihood_as_theano_programs_spell_it(spelling):
+    """Nothing is gathered or scattered by rows; rows beyond the labels have gradient 0."""
+    x, y = T.matrix("x"), T.lvector("y")
+    b = make_shared(np.ones((1, 3), "float32"), "b", shape=(1, 3))
+    cost = -T.mean(SPELLINGS[spelling](x + b, y.shape[0], y))
+    both = [cost, grad(cost, x)]
+    after = optimised(*both)
+    assert Put not in {type(n.op) for n in toposort(after)}
+    compiled = function([x, y], both)
+    points = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    for labels in ([0, 2, 1, 1], [2, 0], [1]):
+        n = len(labels)
+        values = {x: points, y: np.array(labels)}
+        picked = T.nnet.categorical_crossentropy(T.nnet.softmax(x[:n] + b), y).mean()
+        expected = evaluate([picked, grad(picked, x)], values)
+        for got in (evaluate(both, values), evaluate(after, values), compiled(points, labels)):
+            np.testing.assert_allclose(got[0], expected[0], rtol=1e-4)
+            np.testing.assert_allclose(got[1], expected[1], rtol=1e-4, atol=1e-5)
+            assert not got[1][n:].any()
+    for labels in ([0, 1, 2, 0, 1], [0, 3]):  # more than rows; no class
+        for run in (
+            lambda values: evaluate(both, values),
+            lambda values: evaluate(after, values),
+            lambda values: compiled(*values.values()),
+        ):
+            with pytest.raises(IndexOutOfBoundsError):
+                run({x: points, y: np.array(labels)})
+
+
+def test_rows_known_to_be_all_are_no_part():
+    x, y = T.matrix("x"), T.lvector("y")
+    for n, part in ((x.shape[0], False), (y.shape[0], True)):
+        picked = T.nnet.log_softmax(x)[T.arange(n), y]
+        views = [v for v in toposort(stabilise([picked])) if type(v.op) is Subtensor]
+        assert bool(views) == part
 
 
 def test_the_gradient_of_labels_scatters_nothing_and_still_checks_them():

@@ -228,6 +228,8 @@ def part_of_scalars(node: Apply, walk: Walk) -> Variable | None:
     if inner is None or len(node.op.spec) != 1:
         return None
     kind, *bounds = node.op.spec[0]
+    if kind == "first":
+        return None
     given_bounds = iter(node.inputs[1:])
     known = [static_value(next(given_bounds)) if part == "in" else part for part in bounds]
     given = [part for part in bounds if part is not None]

@@ -10,18 +10,23 @@ from symnet.graph import Apply, Variable
 from symnet.ops.arithmetic import sqrt, sub, true_div
 from symnet.ops.elementwise import Elementwise
 from symnet.ops.exponential import exp, expm1, log, log1p
-from symnet.ops.gather import Take
+from symnet.ops.gather import CheckedIndex, Take, is_count
+from symnet.ops.generate import arange
+from symnet.ops.indexing import index
 from symnet.ops.logic import isinf, where
 from symnet.ops.movement import BroadcastTo, DimShuffle, Reshape
 from symnet.ops.nnet import LogSoftmax, LogSumExp, Softmax, log_softmax, logsumexp, softmax
 from symnet.ops.reduction import Reduce, max_, sum_
+from symnet.ops.shape import shape_of
 from symnet.ops.subtensor import Subtensor
 from symnet.rewrite.engine import Walk, rewrites
 from symnet.rewrite.pattern import wildcard
+from symnet.rewrite.sizes import same
 
 NARROWING = (DimShuffle, Reshape, Subtensor, Take)  # at most as many elements as before
 MOVERS = (*NARROWING, BroadcastTo)
-x = wildcard("x", ndim=2)
+x, y = wildcard("x", ndim=2), wildcard("y", "int64", ndim=1)
+row = x.type.clone(shape=(1, 3))("row")
 
 
 def _below_movers(walk: Walk, variable: Variable) -> tuple[list[Apply], Variable]:
@@ -179,6 +184,74 @@ def view_between(node: Apply, walk: Walk) -> Variable | None:
     return node.op.make_node(below, origin=node.origin).outputs[0]
 
 
+_DEEPEST = 16  # element-wise ops that the rule below looks through
+
+
+@rewrites(
+    Take,
+    examples=lambda: [
+        index(log_softmax(x), (arange(shape_of(y, 0)), y)),
+        index(log(softmax(x + row) + 0.5), (arange(shape_of(y, 0)), y)),
+    ],
+)
+def picked_per_row(node: Apply, walk: Walk) -> Variable | None:
+    """softmax(x)[arange(n), y] -> softmax(x[:n])[arange(n), y], which has a label for each row
+
+    This is how Theano programs spell the likelihood of labels. There may be fewer of them than
+    rows, so that n is not known to be that number; afterwards it is. The view checks that there are
+    n rows.
+    """
+    if node.op.axes != (0, 1) or node.inputs[0].type.ndim != 2:
+        return None
+    given, rows, columns = node.inputs
+    checked = walk.made_by(rows, CheckedIndex)
+    if checked is None or rows.type.ndim != 1 or not is_count(checked.inputs[0]):
+        return None
+    count = checked.inputs[0]
+    if count.type.dtype != "int64" or same(walk.sizes(count), walk.sizes(given)[:1]):
+        return None
+    if not _of_softmax(walk, given):
+        return None
+    part = _first_rows(walk, given, count.owner.inputs[0], _DEEPEST)
+    return Take((0, 1))(part, count, columns)
+
+
+def _by_rows(walk: Walk, variable: Variable) -> tuple[Apply, Variable] | None:
+    """(node, operand) where each row of `variable` is made of that row of one operand only."""
+    node = walk.owner(variable)
+    if node is None:
+        return None
+    if type(node.op) in (Softmax, LogSoftmax):
+        return (node, node.inputs[0]) if node.op.axis == 1 else None
+    if type(node.op) is not Elementwise:
+        return None
+    wide = {v for v in node.inputs if v.type.ndim and v.type.shape[0] != 1}
+    # of two operands it would be lost that they must have equally many rows
+    return (node, wide.pop()) if len(wide) == 1 else None
+
+
+def _of_softmax(walk: Walk, variable: Variable) -> bool:
+    for _ in range(_DEEPEST):
+        found = _by_rows(walk, variable)
+        if found is None:
+            return False
+        node, variable = found
+        if type(node.op) is not Elementwise:
+            return True
+    return False
+
+
+def _first_rows(walk: Walk, variable: Variable, n: Variable, depth: int) -> Variable:
+    """`variable[:n]`, the view taken below ops that work row by row."""
+    found = _by_rows(walk, variable) if depth else None
+    if found is None:
+        return Subtensor((("first", None, "in", 1),))(variable, n)
+    node, operand = found
+    part = _first_rows(walk, operand, n, depth - 1)
+    inputs = [part if v is operand else v for v in node.inputs]
+    return node.op.make_node(*inputs, origin=node.origin).outputs[0]
+
+
 SOFTMAX_RULES = [
     log_of_softmax,
     log_of_sum_of_exp,
@@ -187,4 +260,5 @@ SOFTMAX_RULES = [
     exp_of_log_softmax,
     softmax_of_shifted,
     view_between,
+    picked_per_row,
 ]
