@@ -32,7 +32,8 @@ def clone(
             raise TypeMismatchError(f"clone: {old!r:.60} is not a symbolic variable")
         exchange[old] = as_variable(new, None if isinstance(new, Variable) else old.type.dtype)
     single = isinstance(output, Variable)
-    outputs = [output] if single or not isinstance(output, Iterable) else list(output)
+    given: Any = output
+    outputs = list(given) if not single and isinstance(given, Iterable) else [given]
     for variable in outputs:
         if not isinstance(variable, Variable):
             raise TypeMismatchError(f"clone: {variable!r:.60} is not a symbolic variable")

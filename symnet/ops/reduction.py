@@ -94,7 +94,7 @@ class Reduce(Op):
         (x,) = inputs
         if self._wants_some and 0 in [x.shape[axis] for axis in self.axes]:
             raise ShapeError(f"{self} of shape {x.shape}: there is no {self.function} of nothing")
-        start = {}
+        start: dict[str, Any] = {}
         if self.of_none:
             start["initial"] = -np.inf if self.function == "max" else np.inf
         with np.errstate(all="ignore"):

@@ -5,7 +5,7 @@ dimensions of size 1 come or go; repeating (BroadcastTo) as late as possible; si
 rather than of what was computed from them, so that the computation can be dropped.
 """
 
-# mypy: disable-error-code="attr-defined, union-attr, index, operator, list-item"
+# mypy: disable-error-code="attr-defined, union-attr, index, operator, list-item, type-var"
 
 from dataclasses import replace
 

@@ -4,7 +4,7 @@ What lies between a logarithm and a softmax does not matter as long as it only m
 transposing, reshaping, picking the labels' columns.
 """
 
-# mypy: disable-error-code="attr-defined, index"
+# mypy: disable-error-code="attr-defined, index, operator, union-attr"
 
 from symnet.graph import Apply, Variable
 from symnet.ops.arithmetic import sqrt, sub, true_div
