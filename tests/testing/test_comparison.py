@@ -26,7 +26,7 @@ def test_modes_agree(chunk):
 @pytest.mark.skipif("'nightly' not in config.option.markexpr", reason="pytest -m nightly")
 @pytest.mark.parametrize("chunk", range(200))
 def test_modes_agree_on_many(chunk):
-    """20,000 programs of 6 to 17 operations; the interpreter is what the modes are compared with."""
+    """20,000 programs of 6 to 17 operations, each mode against the interpreter."""
     modes = ["compiled", "without rewriting", "without reuse"]
     for seed in range(1000 + chunk * 100, 1100 + chunk * 100):
         check_program(random_graph(seed, size=6 + seed % 12), modes)
