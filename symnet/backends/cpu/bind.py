@@ -26,6 +26,7 @@ ALIGN = 64  # bytes, of every buffer in the arena
 # work from which it pays to share a step among threads. Measured once, good for decisions only.
 NS_PER_OPERATION = 0.02
 SHARE_NS = 4000.0
+PIECES = 4  # slabs per thread where a gemm and the kernel behind it move more than they compute
 MOST_FREE_DEPTH = 64  # inner size up to which a gemm does not mind which way it is cut
 
 
@@ -34,6 +35,9 @@ class Functions:
 
     def __init__(self, linked: Linked):
         self.kernels = [native_function(emit(k), "kernel") for k in linked.program.kernels]
+        across = {linked.steps[first + 1].number for first, p in linked.pairs.items() if p.either}
+        kernels = linked.program.kernels
+        self.across = {n: native_function(emit(kernels[n], across=True), "kernel") for n in across}
         kinds = {(s.kind, s.number) for s in linked.steps}
         self.gemm: dict[int, int] = {}
         self.blas: dict[int, int] = {}
@@ -68,7 +72,7 @@ class Frame:
         self.linked = linked
         program = linked.program
         values = np.asarray(registers, np.int64)
-        threads = thread_count()
+        threads = self.threads = thread_count()
 
         def number(ref: Ref) -> int:
             if isinstance(ref, Reg):
@@ -105,7 +109,6 @@ class Frame:
         words[layout.POOL] = pool().address
         words[layout.ARRAY_TYPE] = id(np.ndarray)
         words[layout.PROFILE] = 0 if profile is None else profile.ctypes.data
-        self.threads = threads
         self.objects = memoryview(self.object_ids)
         self.status = memoryview(words)
         self.address = words.ctypes.data
@@ -180,7 +183,9 @@ class Frame:
                     following = linked.steps[index + 1]
                     block = self.pairs[done]
                     block[layout.PAIR_FN], block[layout.PAIR_ARGS] = function, args
-                    block[layout.PAIR_NEXT_FN] = functions.kernels[following.number]
+                    across = pair.either and self.args[step.first + gemm.AXIS] == gemm.BY_COLUMNS
+                    kernels = functions.across if across else functions.kernels
+                    block[layout.PAIR_NEXT_FN] = kernels[following.number]
                     block[layout.PAIR_NEXT_ARGS] = base + following.first * layout.WORD
                     block[layout.PAIR_SCALE] = number(step.work[1]) if pair.flat else 1
                     function, args = pool().functions["pair"], block.ctypes.data
@@ -196,12 +201,15 @@ class Frame:
         the gemm is much better off with another cut."""
         args = self.args[step.first : step.first + gemm.WORDS]
         m, n, k, _ = (number(ref) for ref in step.work)
-        if args[gemm.AXIS] != pair.axis:
+        axis = int(args[gemm.AXIS]) if pair.either else pair.axis
+        if args[gemm.AXIS] != axis:
             if k > MOST_FREE_DEPTH:
                 return None
-            args[gemm.AXIS] = pair.axis
-        extent = (m, n)[pair.axis]
-        align = gemm.alignment(pair.axis, "float32" if step.number == 4 else "float64")
+            args[gemm.AXIS] = axis
+        extent = (m, n)[axis]
+        align = gemm.alignment(axis, "float32" if step.number == 4 else "float64")
+        if k <= MOST_FREE_DEPTH:  # little work, much memory: pieces that stay in the nearest cache
+            slabs = max(slabs, min(PIECES * self.threads, extent // (4 * align)))
         slabs = min(slabs, -(-extent // align))
         return (extent, slabs, align) if slabs > 1 else None
 

@@ -70,8 +70,13 @@ def words(kernel: Kernel) -> int:
     return scratch_word(kernel, scratch) + (kernel.form == "blocks")
 
 
-def emit(kernel: Kernel) -> str:
-    """The Numba text of a kernel; its entry is called `kernel`."""
+def emit(kernel: Kernel, across: bool = False) -> str:
+    """The Numba text of a kernel; its entry is called `kernel`.
+
+    across  of a map over two loops: lo..hi counts the inner one
+    """
+    if across:
+        return _Across(kernel).text()
     forms = {
         "map": _Map, "serial": _Serial, "rows": _Rows, "blocks": _Blocks, "columns": _Columns,
     }  # fmt: skip
@@ -261,6 +266,15 @@ class _Map(_Emitter):
         shared = ["for i0 in range(lo, hi):"] if k.kept else []
         with self.block(*shared, *self.over(range(1, k.kept))):
             self.statements(k.stages[0].row)
+
+
+class _Across(_Emitter):
+    """A map cut along its inner loop, for a product that is cut by columns."""
+
+    def body(self) -> None:
+        (stage,) = self.kernel.stages
+        with self.block(*self.over([0]), "for i1 in range(lo, hi):"):
+            self.statements((*stage.row, *stage.loop))
 
 
 class _Serial(_Emitter):

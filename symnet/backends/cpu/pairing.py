@@ -20,12 +20,14 @@ from symnet.schedule.program import KernelStep, MatmulStep, Program
 class Pair:
     """Step `first`, a gemm, and the kernel behind it share their slabs along `axis` of gemm.
 
-    flat  the kernel's loop runs over all elements, so slab bounds count rows times columns
+    flat    the kernel's loop runs over all elements, so slab bounds count rows times columns
+    either  the kernel can be cut along either axis, whatever suits the gemm
     """
 
     first: int
     axis: int
-    flat: bool
+    flat: bool = False
+    either: bool = False
 
 
 def find_pairs(program: Program) -> dict[int, Pair]:
@@ -73,12 +75,12 @@ def _pair(number: int, product: MatmulStep, step: KernelStep, kernel: Kernel) ->
 
     if kernel.form == "map" and kernel.loops == 1 and row == n:
         if all(stays(i, (1,)) and not i.values for i in indices):
-            return Pair(number, gemm.BY_ROWS, True)
+            return Pair(number, gemm.BY_ROWS, flat=True)
     elif kernel.form in ("map", "rows") and kernel.loops == 2 and slots[0] == m and slots[1] == n:
         if (kernel.form == "map" or kernel.kept == 1) and all(stays(i, (row, 1)) for i in indices):
-            return Pair(number, gemm.BY_ROWS, False)
+            return Pair(number, gemm.BY_ROWS, either=kernel.form == "map")
     elif kernel.form == "columns" and kernel.loops == 2 and kernel.kept == 1:
         fits = slots[0] == n and slots[1] == m
         if fits and all(stays(i, (1, row)) and not i.values for i in indices):
-            return Pair(number, gemm.BY_COLUMNS, False)
+            return Pair(number, gemm.BY_COLUMNS)
     return None

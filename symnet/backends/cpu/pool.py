@@ -4,7 +4,8 @@ One region runs at a time per process: a sequence of steps, each cut into slabs.
 tape_native.py; its memory is one block of words (tape_layout.py) that is never freed, since a
 worker may look at it until the process ends.
 
-The protocol. TURN is one 64-bit word, (sequence << 24 | tickets taken). Slot `sequence % 64` of a
+The protocol. TURN is one 64-bit word, (sequence << 24 | slabs taken from the back
+<< 12 | slabs taken from the front). Slot `sequence % 64` of a
 ring describes the published step. A thread reads the slot and takes a slab by compare-and-swap of
 TURN: success proves that the sequence had not moved on, so what it read was current, and the slot
 cannot be reused before the slab is done. After its slab a thread raises the slot's DONE; whoever

@@ -49,8 +49,9 @@ SHORT_NS = 1_000_000  # shorter shared runs are compared with a run alone
 LEARN_NS = 1_000_000_000  # so often at most
 TRIAL = 4  # shared runs after a row alone: the first ones wake the workers
 
-TICKET_BITS = 24
-TICKETS = (1 << TICKET_BITS) - 1
+HALF_BITS = 12  # tickets taken from the front, and above them those taken from the back
+TICKET_BITS = 2 * HALF_BITS
+TICKETS = 1 << HALF_BITS  # a step has fewer slabs than this
 
 SLOT_SLABS = 0
 SLOT_THREADS = 1  # threads with a number below this may take part

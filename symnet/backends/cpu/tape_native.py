@@ -4,7 +4,7 @@
 The protocol is explained in pool.py, frames and shape programs in tape.py, every name of a word in
 tape_layout.py. In short: TURN is (sequence, tickets taken); slot `sequence % SLOT_COUNT` holds the
 published step. A thread takes a slab by raising TURN by one, which also proves that what it read
-of the slot was current. Who completes the last slab of a step carries the region on.
+of the slot was current; threads with even numbers take them from the front, others from the back. Who completes the last slab of a step carries the region on.
 """
 
 from symnet.backends.cpu.tape_layout import *
@@ -22,12 +22,16 @@ def participate(record):
     while True:
         turn = atomic_load(p, TURN)
         slot = p + WORD * (SLOTS + SLOT * ((turn >> TICKET_BITS) % SLOT_COUNT))
-        ticket, slabs = turn & TICKETS, atomic_load(slot, SLOT_SLABS)
-        if ticket < slabs and thread < atomic_load(slot, SLOT_THREADS):
-            if atomic_cas(p, TURN, turn, turn + 1) == turn:
+        first, last = turn & (TICKETS - 1), (turn >> HALF_BITS) & (TICKETS - 1)
+        slabs = atomic_load(slot, SLOT_SLABS)
+        if first + last < slabs and thread < atomic_load(slot, SLOT_THREADS):
+            # from the front or from the back, by thread: what a thread wrote in one step is then
+            # mostly what it reads in the next, and lies in its own cache
+            back = thread & 1
+            if atomic_cas(p, TURN, turn, turn + (TICKETS if back else 1)) == turn:
                 if since != 0:
                     waited += clock_ns(p[CLOCK], p[CLOCK_ID]) - since
-                run_slab(p, slot, ticket, slabs, thread)
+                run_slab(p, slot, slabs - 1 - last if back else first, slabs, thread)
                 tries, since = 0, 0
             continue
         if thread == 0 and atomic_load(p, FINISHED) != 0:
