@@ -2,9 +2,10 @@
 """The native half of the pool and the tape, a word program (native.py): nothing imports this file.
 
 The protocol is explained in pool.py, frames and shape programs in tape.py, every name of a word in
-tape_layout.py. In short: TURN is (sequence, tickets taken); slot `sequence % SLOT_COUNT` holds the
-published step. A thread takes a slab by raising TURN by one, which also proves that what it read
-of the slot was current; threads with even numbers take them from the front, others from the back. Who completes the last slab of a step carries the region on.
+tape_layout.py. In short: TURN is (sequence, slabs taken). Slot `sequence % SLOT_COUNT` holds the
+published step. A thread takes a slab by raising TURN, which also proves that what it read of the
+slot was current; threads with even numbers take slabs from the front, the others from the back.
+Who completes the last slab of a step carries the region on.
 """
 
 from symnet.backends.cpu.tape_layout import *
