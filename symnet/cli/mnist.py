@@ -55,13 +55,13 @@ def _run(settings: Settings, data: str | None, output: str) -> int:
         )
     network = "-".join(map(str, training.layers))
     threads = thread_count()
-    print(
-        f"network {network}, {settings.optimizer}, {training.count} images of {record.source}, "
-        f"{held_back} for validation; compiled in {time.perf_counter() - start:.1f} s for "
-        f"{threads} thread{'s' if threads > 1 else ''}",
-        flush=True,
-    )
     try:
+        print(
+            f"network {network}, {settings.optimizer}, {training.count} images of {record.source}, "
+            f"{held_back} for validation; compiled in {time.perf_counter() - start:.1f} s for "
+            f"{threads} thread{'s' if threads > 1 else ''}",
+            flush=True,
+        )
         with progress(settings.epochs, training.count, training.batches) as shown:
             for number in range(1, settings.epochs + 1):
                 between = shown.watch(number, lambda: training.loss_so_far)
