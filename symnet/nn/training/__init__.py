@@ -1,0 +1,1 @@
+"""Training: what `fit`, `evaluate` and `predict` do, callbacks, checkpoints, histories."""
