@@ -2,9 +2,10 @@
 
 from symnet.rewrite.engine import Rule, Step, rewrite, rewrites, strict
 from symnet.rewrite.pattern import rule, wildcard
-from symnet.rewrite.phases import optimise, stabilise
+from symnet.rewrite.phases import Phase, optimise, stabilise, tracing
 
 __all__ = [
+    "Phase",
     "Rule",
     "Step",
     "optimise",
@@ -13,5 +14,6 @@ __all__ = [
     "rule",
     "stabilise",
     "strict",
+    "tracing",
     "wildcard",
 ]

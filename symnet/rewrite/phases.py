@@ -5,8 +5,10 @@ table of nodes (`intern`): whatever is structurally equal, or becomes so on the 
 and computed once. What no output needs is not visited, so dead code is gone without a phase.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 from symnet.graph import Variable, toposort
 from symnet.graph.collection import without_collection
@@ -68,6 +70,33 @@ _OCCASIONS: dict[str, set[Any]] = {
 _INDEX = {phase: RuleIndex(rules) for phase, rules in RULES_BY_PHASE.items()}
 
 
+class Phase(NamedTuple):
+    """A phase as it was run: the graph before and after, and the rules that were applied."""
+
+    name: str
+    before: list[Variable]
+    after: list[Variable]
+    steps: list[Step]
+
+
+_trace: ContextVar[list[Phase] | None] = ContextVar("trace", default=None)
+
+
+@contextlib.contextmanager
+def tracing() -> Iterator[list[Phase]]:
+    """A block in which every phase that runs on this thread is entered into the list.
+
+    `f.explain()` traces the compilation of f. Around `symnet.grad` it shows what was stabilised
+    before the cost was differentiated.
+    """
+    found: list[Phase] = []
+    token = _trace.set(found)
+    try:
+        yield found
+    finally:
+        _trace.reset(token)
+
+
 def optimise(outputs: Sequence[Variable], level: str = "full") -> tuple[list[Variable], list[Step]]:
     """`outputs` rewritten for the schedule, and the rules that were applied, in order.
 
@@ -81,8 +110,9 @@ def optimise(outputs: Sequence[Variable], level: str = "full") -> tuple[list[Var
             if not _has_occasion(phase, results):
                 continue
             walk = Walk(_INDEX[phase], (), interner)
-            results = walk.run(results)
+            before, results = results, walk.run(results)
             trace.extend(walk.log)
+            _enter(phase, before, results, walk)
         _name(outputs, results)
     return results, trace
 
@@ -97,7 +127,14 @@ def stabilise(outputs: Sequence[Variable], barriers: Collection[Variable] = ()) 
     walk = Walk(_INDEX["stabilise"], barriers)
     with without_collection():
         results = walk.run(outputs)
+    _enter("stabilise", list(outputs), results, walk)
     return results if walk.log else list(outputs)
+
+
+def _enter(name: str, before: list[Variable], after: list[Variable], walk: Walk) -> None:
+    trace = _trace.get()
+    if trace is not None:
+        trace.append(Phase(name, before, after, walk.log))
 
 
 def _has_occasion(phase: str, outputs: Sequence[Variable]) -> bool:

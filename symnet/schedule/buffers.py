@@ -32,7 +32,8 @@ class Planner:
     """Builds the program for outputs and updates of a graph whose sources are given.
 
     After `run`: `shared` and `constants` are the variables behind the objects of these roles, by
-    position, and `origins` numbers the lines that the program's steps and checks come from.
+    position, and `origins` numbers the lines that the program's steps and checks come from. `flow`
+    and `memory` say which values each step reads and writes, and where they lie.
     """
 
     def __init__(
@@ -72,14 +73,14 @@ class Planner:
                 shapes.add_source(variable)
         fusion = self.fusion = self._fuse(nodes, roots, shapes)
         wishes = self._destinations()
-        flow = Dataflow(fusion)
+        flow = self.flow = Dataflow(fusion)
         steps = [fusion.steps[seq] for seq in order(flow, wishes)]
         fixed: dict[Variable, Storage] = {}
         for table in (self.object_of, self._targets):
             fixed.update((v, ("object", number)) for v, number in table.items())
         for variable, shared in wishes.instead.items():
             fixed[variable] = ("object", self.object_of[shared])
-        memory = assign(flow, steps, fixed, self.reuse)
+        memory = self.memory = assign(flow, steps, fixed, self.reuse)
         if check:
             final = dict.fromkeys(self.object_of)
             held = {fixed[v]: v for v in final}
