@@ -1,8 +1,12 @@
-"""Where the user built a node: one cheap frame walk that skips symnet's own frames."""
+"""Where the user built a node: one cheap frame walk that skips symnet's own frames.
+
+What builds nodes on behalf of an earlier line, as layers do, says so with `at`.
+"""
 
 import linecache
 import os
 import sys
+import threading
 from types import CodeType
 from typing import NamedTuple
 
@@ -28,8 +32,34 @@ class Origin(NamedTuple):
 UNKNOWN = Origin("<unknown>", 0)
 
 
+class _Pinned(threading.local):
+    origin: Origin | None = None  # until a thread sets its own
+
+
+_pinned = _Pinned()
+
+
+class at:
+    """A `with` block in which `here()` is `origin`, in this thread. The innermost block counts."""
+
+    __slots__ = ("_before", "origin")
+
+    def __init__(self, origin: Origin):
+        self.origin = origin
+
+    def __enter__(self) -> None:
+        self._before = _pinned.origin
+        _pinned.origin = self.origin
+
+    def __exit__(self, *error: object) -> None:
+        _pinned.origin = self._before
+
+
 def here() -> Origin:
-    """The innermost line outside symnet of the running thread."""
+    """The innermost line outside symnet of the running thread; inside `at`, the one it names."""
+    pinned = _pinned.origin
+    if pinned is not None:
+        return pinned
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
