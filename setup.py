@@ -65,7 +65,11 @@ setup(
             "jax>=0.4.30",  # peer
             "pytensor>=2.25",  # peer
         ],
-        "docs": [],  # nothing yet: pages are Markdown, and docs/update.py runs them with symnet
+        "docs": [
+            "sphinx>=8",  # the site; docs/conf.py
+            "myst-parser>=4",  # the pages are Markdown
+            "furo>=2024.8.6",  # how they look
+        ],
     },
     entry_points={"console_scripts": ["symnet = symnet.cli:main"]},
 )

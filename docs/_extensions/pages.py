@@ -1,0 +1,228 @@
+"""What Sphinx adds to the Markdown pages: navigation, and the API reference.
+
+    the first lists of links     in `index.md` and `reference/index.md` become the navigation
+    <!-- api: MODULE -->         becomes the entries of a module's public names
+    <!-- api: MODULE from A B -->  only of those that MODULE imports from A, B or below
+    <!-- api: MODULE.CLASS -->   becomes the entry of a class with all its methods
+    <!-- api: MODULE.CLASS own -->  with those that it does not inherit
+    <!-- page: PATH -->          becomes the page PATH of another folder of the repository
+
+Docstrings are plain text (`docstrings.py`).
+"""
+
+import ast
+import functools
+import importlib
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from docstrings import to_rest
+
+DOCS = Path(__file__).resolve().parent.parent
+ROOT = DOCS.parent
+_API = re.compile(r"^<!-- api: (\S+)(?: from ([^>]*?)|( own))? -->$", re.MULTILINE)
+_PAGE = re.compile(r"^<!-- page: (\S+) -->$", re.MULTILINE)
+_LINK = re.compile(r"^(?:[*-]|\d+\.) \[[^\]]*\]\(([^)#:]+)\.md\)", re.MULTILINE)
+_CONTENTS = ("index", "reference/index")
+# inputs of one dtype: 90 names for what reference/tensor.md says in a table
+_LETTERED = re.compile(r"[bwilfd](scalar|vector|matri|row|col|tensor[345])(x|ces|s)?")
+
+
+class Entry(NamedTuple):
+    """A documented name: the kind of entry, its full name, the object, and its other names."""
+
+    kind: str
+    full: str
+    value: Any
+    aliases: list[str]
+
+
+# ---- which names there are
+
+
+def module_of(name: str) -> types.ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        return None
+
+
+def public(module: types.ModuleType) -> list[str]:
+    """`__all__`, or the classes and functions that the module itself defines."""
+    listed = getattr(module, "__all__", None)
+    if listed is not None:
+        return list(listed)
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+
+
+@functools.cache
+def imports(name: str) -> dict[str, str]:
+    """Where a module imports each of its names from, by its source text."""
+    module = module_of(name)
+    assert module is not None and module.__file__ is not None
+    return {
+        alias.asname or alias.name: node.module
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
+
+
+def entries(target: str, sources: str | None = None) -> list[Entry]:
+    """The entries that an api comment stands for, in the order of the source."""
+    module = module_of(target)
+    if module is None:  # a class
+        owner, _, name = target.rpartition(".")
+        return [Entry("class", target, getattr(module_of(owner), name), [])]
+    names = public(module)
+    if sources is not None:
+        wanted = tuple(sources.split())
+        origins = imports(target)
+        order = list(origins)
+        names = [n for n in names if any(below(origins.get(n, ""), w) for w in wanted)]
+        names.sort(key=order.index)
+    found: dict[int, Entry] = {}
+    for name in names:
+        value = getattr(module, name)
+        if inspect.ismodule(value) or name.startswith("__") or _LETTERED.fullmatch(name):
+            continue
+        if id(value) in found and callable(value):
+            found[id(value)].aliases.append(name)
+        else:
+            found[id(value)] = Entry(kind_of(value), f"{target}.{name}", value, [])
+    return list(found.values())
+
+
+def below(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+def kind_of(value: Any) -> str:
+    if inspect.isclass(value):
+        return "exception" if issubclass(value, BaseException) else "class"
+    return "function" if inspect.isroutine(value) else "data"
+
+
+def reference_entries() -> Iterator[Entry]:
+    """Every entry of the reference, page by page."""
+    for page in sorted((DOCS / "reference").glob("*.md")):
+        for match in _API.finditer(page.read_text("utf-8")):
+            yield from entries(match[1], match[2])
+
+
+@functools.cache
+def links() -> dict[str, str]:
+    """How docstrings may write a documented name, and the name of its entry."""
+    found: dict[str, str] = {}
+    for entry in reference_entries():
+        owner, _, name = entry.full.rpartition(".")
+        for alias in (name, *entry.aliases):
+            full = f"{owner}.{alias}"
+            for written in (full, full.removeprefix("symnet."), f"T.{alias}"):
+                if not written.startswith("T.") or owner == "symnet.tensor":
+                    found.setdefault(written, entry.full)
+            # short names of what cannot be taken for a variable
+            if entry.kind in ("class", "exception") or owner in ("symnet", "symnet.testing"):
+                found.setdefault(alias, entry.full)
+        if entry.kind == "class":
+            for method in vars(entry.value):
+                if not method.startswith("_"):
+                    found.setdefault(f"{name}.{method}", f"{entry.full}.{method}")
+    return found
+
+
+# ---- from comments to directives
+
+
+def expanded(text: str, docname: str) -> str:
+    """The page as Sphinx reads it."""
+    if page := _PAGE.search(text):
+        path = ROOT / page[1]
+        return f"<!-- {page[1]} -->\n{path.read_text('utf-8')}"
+    if docname in _CONTENTS:
+        text = with_navigation(text)
+    return _API.sub(lambda match: reference(*match.groups()), text)
+
+
+def with_navigation(text: str) -> str:
+    """A hidden table of contents after each list of links, under the heading before it."""
+    parts = re.split(r"(?=^## )", text, flags=re.MULTILINE)
+    for k, part in enumerate(parts):
+        if found := _LINK.findall(part):
+            heading = re.match(r"## (.*)", part)
+            caption = f":caption: {heading[1]}\n" if heading else ""
+            listed = "\n".join(found)
+            parts[k] = f"{part.rstrip()}\n\n```{{toctree}}\n:hidden:\n{caption}\n{listed}\n```\n\n"
+    return "".join(parts)
+
+
+def reference(target: str, sources: str | None = None, own: str | None = None) -> str:
+    lines: list[str] = []
+    if sources is None and module_of(target) is not None:
+        lines += [f".. py:module:: {target}", ""]
+    for name in sources.split() if sources else [target]:
+        module = module_of(name)
+        text = inspect.getdoc(module) or "" if module is not None else ""
+        if sources:  # the page's heading says what the first line does
+            text = text.partition("\n\n")[2]
+        lines += [*to_rest(text, links()), ""]
+    for entry in entries(target, sources):
+        automatic = "py:" if entry.kind == "data" else "auto"
+        lines += [f".. {automatic}{entry.kind}:: {entry.full}"]
+        if entry.kind == "class":
+            lines += ["   :members:"]
+            if module_of(target) is None and not own:
+                lines += ["   :inherited-members: object"]
+        lines += [""]
+        if entry.aliases:
+            named = ", ".join(f"``{name}``" for name in entry.aliases)
+            lines += [f"   Also: {named}.", ""]
+    body = "\n".join(lines)
+    return f"````{{eval-rst}}\n{body}\n````"
+
+
+def read(app: Any, docname: str, content: list[str]) -> None:
+    content[0] = expanded(content[0], docname)
+
+
+def plain_docstring(
+    app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]
+) -> None:
+    text = "\n".join(lines)
+    if text.startswith("Alias for field number"):  # of a named tuple
+        text = ""
+    lines[:] = [*to_rest(text, links()), ""]
+
+
+def short_signature(
+    app: Any, what: str, name: str, value: Any, options: Any, signature: Any, result: Any
+) -> tuple[Any, Any]:
+    """`Any` says nothing to a reader, and where a class stands need not be said in full."""
+    if signature is not None:
+        signature = re.sub(
+            r"(\w+): ~?(?:typing\.)?Any( = )?",
+            lambda match: match[1] + ("=" if match[2] else ""),
+            signature,
+        )
+    if result in ("Any", "~typing.Any", "None"):
+        result = None
+    return signature, result
+
+
+def setup(app: Any) -> dict[str, Any]:
+    hooks: dict[str, Callable[..., Any]] = {
+        "source-read": read,
+        "autodoc-process-docstring": plain_docstring,
+        "autodoc-process-signature": short_signature,
+    }
+    for event, hook in hooks.items():
+        app.connect(event, hook)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
