@@ -17,13 +17,10 @@ Losses of probabilities are as exact as those of logits where the probabilities 
 from typing import Any
 
 from symnet import tensor as T
-from symnet.errors import ConfigError, ShapeError, TypeMismatchError
-from symnet.graph.describe import listed
-from symnet.graph.types import FLOATS, INTEGERS
+from symnet.errors import ConfigError
 from symnet.graph.variables import Variable
+from symnet.nn.matching import alike, in_dtype_of, labelled, of_label, per_example, predictions
 from symnet.ops.arithmetic import strong_mul
-from symnet.ops.conversion import as_variable
-from symnet.ops.gather import CheckedIndex
 
 __all__ = [
     "binary_crossentropy", "binary_crossentropy_from_logits", "categorical_crossentropy",
@@ -37,14 +34,14 @@ __all__ = [
 
 def mean_squared_error(prediction: Any, target: Any) -> Variable:
     """The mean of (prediction - target)^2 over an example's outputs."""
-    p, t = _alike("mean_squared_error", prediction, target)
-    return _per_example(T.square(p - t))
+    p, t = alike("mean_squared_error", prediction, target)
+    return per_example(T.square(p - t))
 
 
 def mean_absolute_error(prediction: Any, target: Any) -> Variable:
     """The mean of |prediction - target| over an example's outputs."""
-    p, t = _alike("mean_absolute_error", prediction, target)
-    return _per_example(abs(p - t))
+    p, t = alike("mean_absolute_error", prediction, target)
+    return per_example(abs(p - t))
 
 
 def huber(prediction: Any, target: Any, delta: float = 1.0) -> Variable:
@@ -55,10 +52,10 @@ def huber(prediction: Any, target: Any, delta: float = 1.0) -> Variable:
     """
     if not delta > 0:
         raise ConfigError(f"huber: delta={delta!r}: a number above 0 is wanted")
-    p, t = _alike("huber", prediction, target)
+    p, t = alike("huber", prediction, target)
     error = abs(p - t)
     inside: Any = T.minimum(error, delta)
-    return _per_example(inside * (error - 0.5 * inside))  # never squares a large error
+    return per_example(inside * (error - 0.5 * inside))  # never squares a large error
 
 
 # ---- of classes
@@ -71,14 +68,14 @@ def categorical_crossentropy(prediction: Any, target: Any) -> Variable:
     target      integer labels (examples, ...), or probabilities of the prediction's shape, such as
                 one-hot rows: then -sum(target * log(prediction)); a factor 0 gives 0
     """
-    p, t = _float("categorical_crossentropy", prediction), as_variable(target)
-    return _per_example(T.nnet.categorical_crossentropy(p, _like(p, t)))
+    p = predictions("categorical_crossentropy", prediction)
+    return per_example(T.nnet.categorical_crossentropy(p, in_dtype_of(p, target)))
 
 
 def categorical_crossentropy_from_logits(prediction: Any, target: Any) -> Variable:
     """`categorical_crossentropy` of softmax(prediction)."""
-    x, t = _float("categorical_crossentropy_from_logits", prediction), as_variable(target)
-    return _per_example(T.nnet.categorical_crossentropy_from_logits(x, _like(x, t)))
+    x = predictions("categorical_crossentropy_from_logits", prediction)
+    return per_example(T.nnet.categorical_crossentropy_from_logits(x, in_dtype_of(x, target)))
 
 
 def negative_log_likelihood(prediction: Any, target: Any) -> Variable:
@@ -87,8 +84,8 @@ def negative_log_likelihood(prediction: Any, target: Any) -> Variable:
     prediction  log-probabilities (examples, ..., classes), as of `log_softmax`
     target      integer labels (examples, ...)
     """
-    log_p, label = _labelled("negative_log_likelihood", prediction, target)
-    return _per_example(-_of_label(log_p, label))
+    log_p, label = labelled("negative_log_likelihood", prediction, target)
+    return per_example(-of_label(log_p, label))
 
 
 def kullback_leibler(prediction: Any, target: Any) -> Variable:
@@ -97,9 +94,9 @@ def kullback_leibler(prediction: Any, target: Any) -> Variable:
     Both are probabilities of one shape; terms of target 0 are 0. Kullback and Leibler, On
     information and sufficiency, Annals of Mathematical Statistics 22, 1951.
     """
-    p, t = _alike("kullback_leibler", prediction, target)
+    p, t = alike("kullback_leibler", prediction, target)
     terms: Any = strong_mul(t, T.log(t)) - strong_mul(t, T.log(p))
-    return _per_example(terms.sum(axis=-1) if p.type.ndim > 1 else terms)
+    return per_example(terms.sum(axis=-1) if p.type.ndim > 1 else terms)
 
 
 def binary_crossentropy(prediction: Any, target: Any) -> Variable:
@@ -107,14 +104,14 @@ def binary_crossentropy(prediction: Any, target: Any) -> Variable:
 
     prediction  probabilities; target  0 and 1, or probabilities. Terms with factor 0 are 0.
     """
-    p, t = _alike("binary_crossentropy", prediction, target)
-    return _per_example(T.nnet.binary_crossentropy(p, t))
+    p, t = alike("binary_crossentropy", prediction, target)
+    return per_example(T.nnet.binary_crossentropy(p, t))
 
 
 def binary_crossentropy_from_logits(prediction: Any, target: Any) -> Variable:
     """`binary_crossentropy` of sigmoid(prediction)."""
-    x, t = _alike("binary_crossentropy_from_logits", prediction, target)
-    return _per_example(T.nnet.sigmoid_binary_crossentropy(x, t))
+    x, t = alike("binary_crossentropy_from_logits", prediction, target)
+    return per_example(T.nnet.sigmoid_binary_crossentropy(x, t))
 
 
 def hinge(prediction: Any, target: Any) -> Variable:
@@ -125,12 +122,12 @@ def hinge(prediction: Any, target: Any) -> Variable:
 
     Cortes and Vapnik, Support-vector networks, Machine Learning 20, 1995.
     """
-    return _per_example(_shortfall("hinge", prediction, target))
+    return per_example(_shortfall("hinge", prediction, target))
 
 
 def squared_hinge(prediction: Any, target: Any) -> Variable:
     """The mean of max(0, 1 - s prediction)^2; see `hinge`."""
-    return _per_example(T.square(_shortfall("squared_hinge", prediction, target)))
+    return per_example(T.square(_shortfall("squared_hinge", prediction, target)))
 
 
 def multiclass_hinge(prediction: Any, target: Any) -> Variable:
@@ -142,83 +139,16 @@ def multiclass_hinge(prediction: Any, target: Any) -> Variable:
     Crammer and Singer, On the algorithmic implementation of multiclass kernel-based vector
     machines, JMLR 2, 2001, section 2.
     """
-    s, label = _labelled("multiclass_hinge", prediction, target)
-    right: Any = T.shape_padright(_of_label(s, label))
+    s, label = labelled("multiclass_hinge", prediction, target)
+    right: Any = T.shape_padright(of_label(s, label))
     others = T.neq(T.arange(s.shape[s.type.ndim - 1]), T.shape_padright(label))
-    return _per_example(T.max(T.where(others, s - right + 1, 0), axis=-1))
+    return per_example(T.max(T.where(others, s - right + 1, 0), axis=-1))
 
 
 # ---- what they share
 
 
-def _float(name: str, prediction: Any) -> Any:
-    p = as_variable(prediction)
-    if p.type.dtype not in FLOATS or not p.type.ndim:
-        raise TypeMismatchError(
-            f"{name}: predictions are floating-point, (examples, ...), not {p} ({p.type})"
-            f"{listed([p])}"
-        )
-    return p
-
-
-def _like(p: Any, t: Any) -> Any:
-    """Probabilities in the dtype of the predictions, labels as they are."""
-    return t if t.type.ndim != p.type.ndim or t.dtype == p.dtype else t.astype(p.dtype)
-
-
-def _alike(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
-    """Both in one shape and in the dtype of the predictions."""
-    p, t = _float(name, prediction), as_variable(target)
-    if t.type.ndim == p.type.ndim - 1 and p.type.shape[-1] == 1:
-        p = p[..., 0]
-    if t.type.ndim != p.type.ndim:
-        raise TypeMismatchError(
-            f"{name}: predictions {p} ({p.type}) and targets {t} ({t.type}) are of one shape"
-            f"{listed([p, t])}"
-        )
-    _same_sizes(name, p, t)
-    t = T.addbroadcast(t, *(k for k, n in enumerate(p.type.shape) if n == 1))
-    p = T.addbroadcast(p, *(k for k, n in enumerate(t.type.shape) if n == 1))
-    return p, t.astype(p.dtype)
-
-
-def _labelled(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
-    """Scores (..., classes) and integer labels (...)."""
-    p, t = _float(name, prediction), as_variable(target)
-    if t.type.dtype not in INTEGERS or t.type.ndim != p.type.ndim - 1:
-        raise TypeMismatchError(
-            f"{name}: predictions {p} ({p.type}) take integer labels of {p.type.ndim - 1} "
-            f"dimensions, not {t} ({t.type}){listed([p, t])}"
-        )
-    _same_sizes(name, p, t)
-    return p, t
-
-
-def _same_sizes(name: str, p: Any, t: Any) -> None:
-    for axis, (m, n) in enumerate(zip(p.type.shape, t.type.shape, strict=False)):
-        if m is not None and n is not None and m != n:
-            raise ShapeError(
-                f"{name}: {m} predictions and {n} targets in dimension {axis}: {p} ({p.type}), "
-                f"{t} ({t.type}){listed([p, t])}"
-            )
-
-
-def _of_label(scores: Any, label: Any) -> Any:
-    """scores[..., label], one per row; -1 is no label."""
-    last = scores.type.ndim - 1
-    classes = scores.shape[last]
-    checked = CheckedIndex(negative=False)(label.flatten(), classes)
-    rows = label.size
-    picked = scores.reshape((rows, classes))[T.arange(rows), checked]
-    return picked if last == 1 else picked.reshape(label.shape, ndim=last)
-
-
 def _shortfall(name: str, prediction: Any, target: Any) -> Any:
-    p, t = _alike(name, prediction, target)
+    p, t = alike(name, prediction, target)
     sign: Any = T.where(T.gt(t, 0), 1, -1).astype(p.dtype)
     return T.nnet.relu(1 - sign * p)
-
-
-def _per_example(values: Any) -> Any:
-    axes = tuple(range(1, values.type.ndim))
-    return values.mean(axis=axes) if axes else values
