@@ -11,8 +11,6 @@ so that variables work in sets and dictionaries: use `T.eq` and `T.neq`.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
-import numpy as np
-
 from symnet.errors import CompilerError, TypeMismatchError
 from symnet.graph.variables import Constant, SharedVariable, Variable, use_variable_classes
 from symnet.ops import (
@@ -24,9 +22,7 @@ from symnet.ops import (
     generate,
     indexing,
     logic,
-    rounding,
 )
-from symnet.ops.elementwise import ELEMENTWISE
 from symnet.ops.movement import as_axis
 from symnet.tensor import assembly, elementwise, movement
 from symnet.tensor import reduction as reductions
@@ -40,12 +36,17 @@ def use_evaluator(evaluate: Callable[..., Any]) -> None:
     _evaluator = evaluate
 
 
-_numpy_functions: dict[Any, Callable[..., Any]] = {}
+_numpy: dict[str, Callable[..., Any]] = {}
 
 
-def use_numpy_functions(table: Mapping[Any, Callable[..., Any]]) -> None:
-    """The hook by which functions that need variables are put under NumPy's."""
-    _numpy_functions.update(table)
+def use_numpy_ufuncs(apply: Callable[..., Any]) -> None:
+    """The hook for NumPy's ufuncs: `apply(ufunc, method, inputs, kwargs)`; see numpy_ufuncs.py."""
+    _numpy["ufunc"] = apply
+
+
+def use_numpy_functions(apply: Callable[..., Any]) -> None:
+    """The hook for NumPy's other functions: `apply(function, args, kwargs)`."""
+    _numpy["function"] = apply
 
 
 class TensorOperators(Variable):
@@ -206,23 +207,12 @@ class TensorOperators(Variable):
     __array_priority__ = 1000
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        op = UFUNCS.get(ufunc)
-        if method != "__call__" or kwargs or op is None:
-            raise TypeMismatchError(
-                f"numpy.{ufunc.__name__}{'' if method == '__call__' else '.' + method} does not "
-                "take symbolic variables (with these arguments); see symnet.tensor"
-            )
-        return op(*inputs)
+        return _numpy["ufunc"](ufunc, method, inputs, kwargs)
 
     def __array_function__(
         self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        ours = _numpy_functions.get(function)
-        if ours is None:
-            raise TypeMismatchError(
-                f"numpy.{function.__name__} does not take symbolic variables; see symnet.tensor"
-            )
-        return ours(*args, **kwargs)
+        return _numpy["function"](function, args, kwargs)
 
     # ---- dtype
 
@@ -431,22 +421,5 @@ class TensorSharedVariable(TensorOperators, SharedVariable):
 
     __slots__ = ()
 
-
-# What a NumPy ufunc becomes. With an array on one side `==` is numpy.equal, an expression; between
-# variables it is identity.
-UFUNCS: dict[Any, Callable[..., Any]] = {
-    op.numpy: op for op in ELEMENTWISE.values() if isinstance(op.numpy, np.ufunc)
-}
-UFUNCS.update(
-    {
-        np.power: exponential.power,
-        np.floor: rounding.floor,
-        np.ceil: rounding.ceil,
-        np.trunc: rounding.trunc,
-        np.rint: rounding.round_even,
-        np.positive: lambda x: x,
-        np.matmul: contraction.matmul,
-    }
-)
 
 use_variable_classes(TensorVariable, TensorConstant, TensorSharedVariable)
