@@ -13,12 +13,14 @@ from symnet.tensor.nnet import (
     elu,
     gelu,
     hard_sigmoid,
+    log_softmax,
     mish,
     relu,
     relu6,
     selu,
     sigmoid,
     silu,
+    softmax,
     softplus,
     softsign,
     swish,
@@ -53,13 +55,3 @@ def step(x: Any) -> Variable:
     line: Any = T.clip((x + 1) * 0.5, 0, 1)
     # line - line is exactly 0; only its gradient is wanted
     return T.gt(x, 0).astype(x.dtype) + (line - T.disconnected_grad(line))  # type: ignore[no-any-return]
-
-
-def softmax(x: Any) -> Variable:
-    """e**x over its sum along the last dimension; rows of -inf alone give 0."""
-    return T.nnet.softmax(x, axis=-1)
-
-
-def log_softmax(x: Any) -> Variable:
-    """The logarithm of `softmax`, as exact as x."""
-    return T.nnet.log_softmax(x, axis=-1)

@@ -115,6 +115,31 @@ def rmsprop(
     return updates
 
 
+def adadelta(
+    loss_or_grads: Any,
+    params: Sequence[Any],
+    learning_rate: Any = 1.0,
+    rho: Any = 0.95,
+    epsilon: Any = 1e-6,
+) -> Updates:
+    """AdaDelta: s' = rho s + (1 - rho) g^2, step = sqrt(d + epsilon) / sqrt(s' + epsilon) g,
+    d' = rho d + (1 - rho) step^2, p' = p - learning_rate step.
+
+    Zeiler, ADADELTA: an adaptive learning rate method, arXiv:1212.5701, 2012, algorithm 1, which
+    has no learning rate: 1.
+    """
+    updates: Updates = {}
+    for p, g in _with_gradients(loss_or_grads, params):
+        s, d = _state(p, "mean_square"), _state(p, "mean_square_step")
+        keep = _setting("rho", rho, p, below=1)
+        least = _setting("epsilon", epsilon, p)
+        updates[s] = keep * s + (1 - keep) * (g * g)
+        step = T.sqrt(d + least) / T.sqrt(updates[s] + least) * g
+        updates[d] = keep * d + (1 - keep) * (step * step)
+        updates[p] = p - _setting("learning_rate", learning_rate, p) * step
+    return updates
+
+
 def adam(
     loss_or_grads: Any,
     params: Sequence[Any],
