@@ -45,6 +45,7 @@ def environment(
     env |= dict.fromkeys((*names, "NPROC"), str(threads))  # NPROC: XLA's idea of the cores
     env |= {
         "JAX_PLATFORMS": "cpu",
+        "KERAS_BACKEND": "jax",
         "PYTENSOR_FLAGS": f"base_compiledir={scratch / 'pytensor'}",
         "TORCHINDUCTOR_CACHE_DIR": str(scratch / "torch"),
         "SYMNET_CACHE": str(scratch / "symnet"),

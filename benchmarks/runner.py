@@ -1,6 +1,7 @@
 """Runs cases: one process per peer and variant, checked first, then timed in interleaved rounds."""
 
 import itertools
+import json
 import math
 import statistics
 import sys
@@ -82,7 +83,7 @@ class Runner:
 
     def __init__(self, options: Options, scratch: Path):
         self.options, self.scratch = options, scratch
-        self.references: dict[tuple, list[float]] = {}
+        self.references: dict[tuple[str, str, str], list[float]] = {}
         self.folders = itertools.count()
         self.patience = options.patience
 
@@ -166,7 +167,7 @@ class Runner:
         parameters = case.parameters | case.variants[entry.variant].parameters
         for wrapper in ("wrapper", "threads"):
             parameters.pop(wrapper, None)
-        key = (case.family, answer["against"], *sorted(parameters.items()))
+        key = case.family, answer["against"], json.dumps(parameters, sort_keys=True)
         if key not in self.references:
             self.references[key] = case.module.REFERENCES[answer["against"]](**parameters)
         entry.error = relative_error(answer["values"], self.references[key])

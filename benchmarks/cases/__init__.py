@@ -42,6 +42,7 @@ class Case:
 
 
 _ALL = ("numpy-gemm", "numpy", "symnet", "torch", "torch-compiled", "jax", "pytensor")
+_FEW = _ALL[:-1]  # PyTensor takes long to compile
 _TIMEOUT = {"OPENBLAS_THREAD_TIMEOUT": "4"}
 
 
@@ -56,15 +57,49 @@ CASES = {
             "mlp-128",
             "SGD step of the MLP 784-1000-10, batch 128",
             "mlp",
-            _ALL,
-            {"batch": 128, "hidden": 1000, "examples": 60000},
+            (*_ALL, "keras", "sklearn"),
+            {"sizes": [784, 1000, 10], "batch": 128, "examples": 60000},
         ),
         Case(
             "mlp-16",
             "SGD step of the MLP 784-100-10, batch 16",
             "mlp",
+            (*_ALL, "keras", "sklearn"),
+            {"sizes": [784, 100, 10], "batch": 16, "examples": 60000},
+        ),
+        Case(
+            "logistic",
+            "SGD step of logistic regression, 784-10, batch 128",
+            "mlp",
             _ALL,
-            {"batch": 16, "hidden": 100, "examples": 60000},
+            {"sizes": [784, 10], "batch": 128, "examples": 60000},
+        ),
+        Case(
+            "deep-mlp",
+            "SGD step of an MLP with ten hidden layers of 256, batch 128",
+            "mlp",
+            _FEW,
+            {"sizes": [784, *[256] * 10, 10], "batch": 128, "examples": 6000},
+        ),
+        Case(
+            "wide-mlp",
+            "SGD step of the MLP 784-4096-4096-10, batch 128: 80 MB of parameters",
+            "mlp",
+            _FEW,
+            {"sizes": [784, 4096, 4096, 10], "batch": 128, "examples": 6000},
+        ),
+        Case(
+            "autoencoder",
+            "SGD step of the autoencoder 784-256-64-256-784, batch 128",
+            "mlp",
+            _FEW,
+            {
+                "sizes": [784, 256, 64, 256, 784],
+                "batch": 128,
+                "examples": 6000,
+                "loss": "pixels",
+                "rate": 1.0,
+            },
         ),
         Case(
             "chain",
@@ -104,7 +139,7 @@ CASES = {
             "SGD step of mlp-128, alternating with a threaded NumPy gemm",
             "mlp",
             ("symnet", "torch", "jax"),
-            {"batch": 128, "hidden": 1000, "examples": 6000},
+            {"sizes": [784, 1000, 10], "batch": 128, "examples": 6000},
             {
                 "alone": Variant(),
                 "alternating": Variant({"wrapper": "alternating"}),
@@ -119,7 +154,7 @@ CASES = {
                 "Python thread or by four at once",
                 "mlp",
                 ("symnet", "torch", "jax"),
-                {"batch": batch, "hidden": hidden, "examples": 6000},
+                {"sizes": [784, hidden, 10], "batch": batch, "examples": 6000},
                 {
                     "one": Variant({"wrapper": "threads", "threads": 1}),
                     "four": Variant({"wrapper": "threads", "threads": 4}),

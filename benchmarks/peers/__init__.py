@@ -27,12 +27,14 @@ class Peer:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("numpy-gemm", "NumPy, the five gemms only", "numpy_gemm", ("numpy",)),
+        Peer("numpy-gemm", "NumPy, the products only", "numpy_gemm", ("numpy",)),
         Peer("numpy", "NumPy", "numpy_step", ("numpy",)),
         Peer("symnet", "symnet", "symnet_tape", ("symnet", "numpy", "numba", "llvmlite")),
         Peer("torch", "PyTorch eager", "torch_eager", ("torch",), True),
         Peer("torch-compiled", "PyTorch compiled", "torch_compiled", ("torch",), True),
         Peer("jax", "JAX jit", "jax_jit", ("jax", "jaxlib"), True),
         Peer("pytensor", "PyTensor, Numba", "pytensor_numba", ("pytensor", "numba"), True),
+        Peer("keras", "Keras on JAX", "keras_jax", ("keras", "jax"), True),
+        Peer("sklearn", "scikit-learn", "scikit_learn", ("scikit-learn",), True),
     )
 }

@@ -9,36 +9,41 @@ import numpy as np
 from ..cases import call, chain, mlp, new_batch
 
 
-def _cost(parameters, x, y):
-    w1, b1, w2, b2 = parameters
-    o = jnp.maximum(x @ w1 + b1, 0) @ w2 + b2
+def _cost(parameters, x, y, loss="labels"):
+    h = x
+    for w, b in zip(parameters[:-2:2], parameters[1:-2:2]):
+        h = jnp.maximum(h @ w + b, 0)
+    o = h @ parameters[-2] + parameters[-1]
+    if loss == "pixels":
+        return (jax.nn.softplus(o) - o * x).mean()
     log_p = jax.nn.log_softmax(o)
     return -jnp.take_along_axis(log_p, y[:, None], 1).mean()
 
 
-def _descend(parameters, x, y, rate):
-    cost, gradients = jax.value_and_grad(_cost)(parameters, x, y)
+def _descend(parameters, x, y, rate, loss="labels"):
+    cost, gradients = jax.value_and_grad(_cost)(parameters, x, y, loss)
     return [p - rate * g for p, g in zip(parameters, gradients)], cost
 
 
-@functools.partial(jax.jit, static_argnums=4, donate_argnums=0)
-def _step(parameters, xs, ys, k, batch):
+@functools.partial(jax.jit, static_argnames=("batch", "rate", "loss"), donate_argnums=0)
+def _step(parameters, xs, ys, k, batch, rate, loss):
     x = jax.lax.dynamic_slice_in_dim(xs, k * batch, batch)
-    y = jax.lax.dynamic_slice_in_dim(ys, k * batch, batch)
-    return _descend(parameters, x, y, mlp.RATE)
+    y = x if ys is None else jax.lax.dynamic_slice_in_dim(ys, k * batch, batch)
+    return _descend(parameters, x, y, rate, loss)
 
 
 class Mlp(mlp.Program):
-    def __init__(self, batch: int, hidden: int, examples: int, **_: object):
-        d = mlp.data(hidden, examples)
-        self.x, self.y = jnp.asarray(d.x), jnp.asarray(d.y.astype(np.int32))
-        self.parameters = [jnp.array(v) for v in d[2:]]
-        self.batch, self.batches, self.next = batch, examples // batch, 0
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        d = self.data
+        self.x = jnp.asarray(d.x)
+        self.y = jnp.asarray(d.y.astype(np.int32)) if self.loss == "labels" else None
+        self.parameters = [jnp.array(v) for v in d.parameters]
 
     def step(self) -> jax.Array:
-        k = self.next
-        self.next = (k + 1) % self.batches
-        self.parameters, cost = _step(self.parameters, self.x, self.y, k, self.batch)
+        self.parameters, cost = _step(
+            self.parameters, self.x, self.y, self.advance(), self.batch, self.rate, self.loss
+        )
         return cost.block_until_ready()
 
     def run(self, iterations: int) -> None:
@@ -86,7 +91,7 @@ class NewBatch(new_batch.Program):
 
     def __init__(self, hidden: int, **_: object):
         super().__init__(hidden)
-        self.parameters = [jnp.array(v) for v in self.data[2:]]
+        self.parameters = [jnp.array(v) for v in self.data.parameters]
         self.step = jax.jit(_descend)
 
     def cost(self, x: np.ndarray, y: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""The floor: the five matrix products of the MLP's step, into outputs that exist already."""
+"""The floor: the matrix products of the network's step, into outputs that exist already."""
 
 import numpy as np
 
@@ -8,25 +8,28 @@ from ..cases import mlp
 class Mlp:
     against = "gemms"
 
-    def __init__(self, batch: int, hidden: int, examples: int, **_: object):
-        d = mlp.data(hidden, examples)
-        self.x, self.w1, self.w2 = d.x[:batch].copy(), d.w1, d.w2
-        shapes = ((batch, hidden), (batch, 10), (hidden, 10), (batch, hidden), (784, hidden))
-        self.out = [np.zeros(shape, np.float32) for shape in shapes]
+    def __init__(
+        self, sizes: list[int], batch: int, examples: int, loss: str = "labels", **_: object
+    ):
+        d = mlp.data(sizes, examples, loss)
+        h = [d.x[:batch].copy(), *(np.zeros((batch, n), np.float32) for n in sizes[1:])]
+        self.products = [(h[n], w, h[n + 1]) for n, w in enumerate(d.weights)]
+        delta = h[-1]
+        for n in reversed(range(len(d.weights))):
+            self.products.append((h[n].T, delta, np.zeros_like(d.weights[n])))
+            if n:
+                self.products.append((delta, d.weights[n].T, np.zeros_like(h[n])))
+                delta = self.products[-1][2]
 
     def check(self) -> list[float]:
         self.run(1)
-        return [float(np.abs(v).mean(dtype=np.float64)) for v in self.out]
+        return [float(np.abs(out).mean(dtype=np.float64)) for _, _, out in self.products]
 
     def run(self, iterations: int) -> None:
-        x, w1, w2, (h, o, g2, d, g1) = self.x, self.w1, self.w2, self.out
-        dot = np.dot
+        dot, products = np.dot, self.products
         for _ in range(iterations):
-            dot(x, w1, out=h)
-            dot(h, w2, out=o)
-            dot(h.T, o, out=g2)
-            dot(o, w2.T, out=d)
-            dot(x.T, d, out=g1)
+            for a, b, out in products:
+                dot(a, b, out=out)
 
 
 PROGRAMS = {"mlp": Mlp}

@@ -6,39 +6,56 @@ from ..cases import call, chain, mlp
 
 
 class Mlp(mlp.Program):
-    def __init__(self, batch: int, hidden: int, examples: int, **_: object):
-        self.data, self.batch, self.next = mlp.data(hidden, examples), batch, 0
-        self.batches = examples // batch
-        self.h, self.d = (np.empty((batch, hidden), np.float32) for _ in range(2))
-        self.g1, self.g2 = np.empty_like(self.data.w1), np.empty_like(self.data.w2)
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        d, batch = self.data, self.batch
+        self.h = [np.empty((batch, len(b)), np.float32) for b in d.biases]
+        self.deltas = [np.empty_like(h) for h in self.h]
+        self.gradients = [np.empty_like(w) for w in d.weights]
         self.rows = np.arange(batch)
 
     def step(self) -> np.float32:
-        _, _, w1, b1, w2, b2 = self.data
-        x, y = self.data.batch(self.next, self.batch)
-        self.next = (self.next + 1) % self.batches
-        h, d = self.h, self.d
-        np.dot(x, w1, out=h)
-        h += b1
-        np.maximum(h, 0, out=h)
-        o = h @ w2
-        o += b2
+        _, _, weights, biases = self.data
+        x, y = self.data.batch(self.advance(), self.batch)
+        below, last = x, len(weights) - 1
+        for n, (w, b, h) in enumerate(zip(weights, biases, self.h)):
+            np.dot(below, w, out=h)
+            h += b
+            if n < last:
+                np.maximum(h, 0, out=h)
+            below = h
+        cost = (self._labels if self.loss == "labels" else self._pixels)(below, y)
+        for n in reversed(range(last + 1)):
+            delta = self.deltas[n]
+            if n:
+                np.dot(delta, weights[n].T, out=self.deltas[n - 1])
+                self.deltas[n - 1] *= self.h[n - 1] > 0
+            np.dot((self.h[n - 1] if n else x).T, delta, out=self.gradients[n])
+            self.gradients[n] *= np.float32(self.rate)
+            weights[n] -= self.gradients[n]
+            biases[n] -= np.float32(self.rate) * delta.sum(0)
+        return cost
+
+    def _labels(self, o: np.ndarray, y: np.ndarray) -> np.float32:
+        """Softmax and cross-entropy: the cost; the gradient goes into the last delta."""
+        p = self.deltas[-1]
         o -= o.max(1, keepdims=True)
-        p = np.exp(o)
+        np.exp(o, out=p)
         total = p.sum(1, keepdims=True)
         cost = (np.log(total[:, 0]) - o[self.rows, y]).mean()
         p /= total
         p[self.rows, y] -= 1
         p *= np.float32(1 / self.batch)
-        np.dot(p, w2.T, out=d)
-        d *= h > 0
-        np.dot(h.T, p, out=self.g2)
-        np.dot(x.T, d, out=self.g1)
-        for weight, gradient in ((w2, self.g2), (w1, self.g1)):
-            gradient *= np.float32(mlp.RATE)
-            weight -= gradient
-        b2 -= np.float32(mlp.RATE) * p.sum(0)
-        b1 -= np.float32(mlp.RATE) * d.sum(0)
+        return cost
+
+    def _pixels(self, o: np.ndarray, y: np.ndarray) -> np.float32:
+        """Sigmoids and binary cross-entropy, likewise."""
+        small = np.exp(-np.abs(o))
+        cost = (np.maximum(o, 0) - o * y + np.log1p(small)).mean()
+        p = self.deltas[-1]
+        np.divide(np.where(o > 0, 1, small), 1 + small, out=p)
+        p -= y
+        p *= np.float32(1 / o.size)
         return cost
 
 

@@ -10,30 +10,35 @@ pytensor.config.floatX = "float32"
 
 
 class Mlp(mlp.Program):
-    def __init__(self, batch: int, hidden: int, examples: int, **_: object):
-        d = mlp.data(hidden, examples)
-        self.batches, self.next = examples // batch, 0
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        d, batch = self.data, self.batch
         xs, ys = pytensor.shared(d.x, borrow=True), pytensor.shared(d.y, borrow=True)
-        parameters = w1, b1, w2, b2 = [pytensor.shared(v) for v in d[2:]]
+        shared = [pytensor.shared(v) for v in d.parameters]
         x, y, i = pt.matrix("x"), pt.lvector("y"), pt.lscalar("i")
-        o = pt.dot(pt.maximum(pt.dot(x, w1) + b1, 0), w2) + b2
-        log_p = pt.special.log_softmax(o, axis=1)
-        cost = -log_p[pt.arange(y.shape[0]), y].mean()
-        rate = np.float32(mlp.RATE)
+        h = x
+        for w, b in zip(shared[:-2:2], shared[1:-2:2]):
+            h = pt.maximum(pt.dot(h, w) + b, 0)
+        o = pt.dot(h, shared[-2]) + shared[-1]
         here = slice(i * batch, (i + 1) * batch)
+        givens = {x: xs[here]}
+        if self.loss == "pixels":
+            cost = (pt.softplus(o) - o * x).mean()
+        else:
+            cost = -pt.special.log_softmax(o, axis=1)[pt.arange(y.shape[0]), y].mean()
+            givens[y] = ys[here]
+        rate = np.float32(self.rate)
         self.train = pytensor.function(
             [i],
             cost,
-            updates=[(p, p - rate * g) for p, g in zip(parameters, pt.grad(cost, parameters))],
-            givens={x: xs[here], y: ys[here]},
+            updates=[(p, p - rate * g) for p, g in zip(shared, pt.grad(cost, shared))],
+            givens=givens,
             mode="NUMBA",
             trust_input=True,
         )
 
     def step(self) -> np.ndarray:
-        k = np.asarray(self.next)
-        self.next = (self.next + 1) % self.batches
-        return self.train(k)
+        return self.train(np.asarray(self.advance()))
 
 
 class Chain:

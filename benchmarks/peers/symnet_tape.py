@@ -8,10 +8,14 @@ import symnet.tensor as T
 from ..cases import call, chain, layers, mlp, new_batch
 
 
-def _cost(x, y, w1, b1, w2, b2):
-    h = T.nnet.relu(T.dot(x, w1) + b1)
-    p = T.nnet.softmax(T.dot(h, w2) + b2)
-    return T.nnet.categorical_crossentropy(p, y).mean()
+def _cost(x, y, parameters, loss="labels"):
+    h = x
+    for w, b in zip(parameters[:-2:2], parameters[1:-2:2]):
+        h = T.nnet.relu(T.dot(h, w) + b)
+    o = T.dot(h, parameters[-2]) + parameters[-1]
+    if loss == "pixels":
+        return T.nnet.binary_crossentropy(T.nnet.sigmoid(o), x).mean()
+    return T.nnet.categorical_crossentropy(T.nnet.softmax(o), y).mean()
 
 
 def _descent(cost, parameters, rate):
@@ -19,25 +23,23 @@ def _descent(cost, parameters, rate):
 
 
 class Mlp(mlp.Program):
-    def __init__(self, batch: int, hidden: int, examples: int, **_: object):
-        d = mlp.data(hidden, examples)
-        self.batches, self.next = examples // batch, 0
-        xs, ys = symnet.shared(d.x, name="X"), symnet.shared(d.y, name="Y")
-        parameters = [symnet.shared(v, name=n) for n, v in zip(("W1", "b1", "W2", "b2"), d[2:])]
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        d = self.data
+        shared = [
+            symnet.shared(v, name=f"{'Wb'[k % 2]}{k // 2 + 1}") for k, v in enumerate(d.parameters)
+        ]
         x, y, i = T.matrix("x"), T.lvector("y"), T.lscalar("i")
-        cost = _cost(x, y, *parameters)
-        here = slice(i * batch, (i + 1) * batch)
-        self.train = symnet.function(
-            [i],
-            cost,
-            updates=_descent(cost, parameters, mlp.RATE),
-            givens={x: xs[here], y: ys[here]},
-        )
+        cost = _cost(x, y, shared, self.loss)
+        here = slice(i * self.batch, (i + 1) * self.batch)
+        givens = {x: symnet.shared(d.x, name="X")[here]}
+        if self.loss == "labels":
+            givens[y] = symnet.shared(d.y, name="Y")[here]
+        updates = _descent(cost, shared, self.rate)
+        self.train = symnet.function([i], cost, updates=updates, givens=givens)
 
     def step(self) -> np.ndarray:
-        k = self.next
-        self.next = (k + 1) % self.batches
-        return self.train(k)
+        return self.train(self.advance())
 
 
 class Chain:
@@ -78,9 +80,9 @@ class Call:
 class NewBatch(new_batch.Program):
     def __init__(self, hidden: int, **_: object):
         super().__init__(hidden)
-        parameters = [symnet.shared(v) for v in self.data[2:]]
+        parameters = [symnet.shared(v) for v in self.data.parameters]
         x, y = T.matrix("x"), T.lvector("y")
-        cost = _cost(x, y, *parameters)
+        cost = _cost(x, y, parameters)
         rate = symnet.shared(np.float32(0), name="rate")  # trains, but stays where it is
         self.f = symnet.function([x, y], cost, updates=_descent(cost, parameters, rate))
 

@@ -15,21 +15,21 @@ if not any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clan
 
 
 class Mlp(torch_eager.Mlp):
-    def __init__(self, **parameters: int):
+    def __init__(self, **parameters: object):
         super().__init__(**parameters)
         self.parameters = [p.detach() for p in self.parameters]
         self.whole = torch.compile(self._whole)
 
     @staticmethod
-    def _whole(parameters: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        gradients, cost = torch.func.grad_and_value(torch_eager.cost)(parameters, x, y)
+    def _whole(parameters, x, y, rate, loss) -> torch.Tensor:
+        gradients, cost = torch.func.grad_and_value(torch_eager.cost)(parameters, x, y, loss)
         for p, g in zip(parameters, gradients):
-            p.sub_(g, alpha=torch_eager.mlp.RATE)
+            p.sub_(g, alpha=rate)
         return cost
 
     def step(self) -> torch.Tensor:
         with torch.no_grad():
-            return self.whole(self.parameters, *self.minibatch())
+            return self.whole(self.parameters, *self.minibatch(), self.rate, self.loss)
 
 
 class Chain(torch_eager.Chain):

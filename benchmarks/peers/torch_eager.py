@@ -10,29 +10,35 @@ from ..cases import call, chain, mlp
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
-def cost(parameters: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    w1, b1, w2, b2 = parameters
-    return F.cross_entropy(torch.addmm(b2, torch.relu(torch.addmm(b1, x, w1)), w2), y)
+def cost(
+    parameters: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor, loss: str = "labels"
+) -> torch.Tensor:
+    h = x
+    for w, b in zip(parameters[:-2:2], parameters[1:-2:2]):
+        h = torch.relu(torch.addmm(b, h, w))
+    o = torch.addmm(parameters[-1], h, parameters[-2])
+    if loss == "pixels":
+        return F.binary_cross_entropy_with_logits(o, x)
+    return F.cross_entropy(o, y)
 
 
 class Mlp(mlp.Program):
-    def __init__(self, batch: int, hidden: int, examples: int, **_: object):
-        d = mlp.data(hidden, examples)
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        d = self.data
         self.x, self.y = torch.from_numpy(d.x), torch.from_numpy(d.y)
-        self.parameters = [torch.from_numpy(v).requires_grad_() for v in d[2:]]
-        self.batch, self.batches, self.next = batch, examples // batch, 0
+        self.parameters = [torch.from_numpy(v).requires_grad_() for v in d.parameters]
 
     def minibatch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        k, b = self.next, self.batch
-        self.next = (k + 1) % self.batches
+        k, b = self.advance(), self.batch
         return self.x[k * b : (k + 1) * b], self.y[k * b : (k + 1) * b]
 
     def step(self) -> torch.Tensor:
-        value = cost(self.parameters, *self.minibatch())
+        value = cost(self.parameters, *self.minibatch(), self.loss)
         value.backward()
         with torch.no_grad():
             for p in self.parameters:
-                p.sub_(p.grad, alpha=mlp.RATE)
+                p.sub_(p.grad, alpha=self.rate)
                 p.grad = None
         return value.detach()
 
