@@ -16,6 +16,7 @@ from symnet.function.arguments import In, Out, Signature
 from symnet.function.call import Function
 from symnet.function.modes import Mode, as_mode
 from symnet.graph.describe import listed
+from symnet.graph.foreign import as_array, has_dtype
 from symnet.graph.traversal import graph_inputs, leaves
 from symnet.graph.variables import Constant, SharedVariable, Variable, make_shared
 from symnet.ops.conversion import is_weak, weak_dtype
@@ -85,7 +86,8 @@ def shared(
 ) -> SharedVariable:
     """A variable with a value that compiled functions read and update.
 
-    value          an array, or a number: a Python float gets floatX, an int int64
+    value          an array (of any library that speaks DLPack; a frame or series of pandas), or
+                   a number: a Python float gets floatX, an int int64
     borrow         use the array itself as storage, if it is contiguous, writeable, and not the
                    storage of another shared variable; else it is copied
     broadcastable  dimensions of size 1 that broadcast; by default none does, so sizes may change
@@ -98,8 +100,8 @@ def shared(
         raise TypeMismatchError(f"shared: {value} is symbolic; give the array it should start from")
     if is_weak(value):
         value = np.asarray(value, dtype=weak_dtype(value))
-    elif not hasattr(value, "dtype"):
-        array = np.asarray(value)
+    elif not has_dtype(value):
+        array = as_array(value, "the value of a shared variable")
         value = array.astype(config.floatX) if array.dtype == np.float64 else array
     if shape is None and broadcastable is not None:
         shape = [1 if flag else None for flag in broadcastable]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import ShapeError, TypeMismatchError
+from symnet.graph.foreign import as_array, has_dtype, not_numeric
 
 DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -86,8 +87,9 @@ class TensorType:
     ) -> np.ndarray:
         """`value` as an array of this type: C-contiguous, aligned, native byte order.
 
-        Python's and NumPy's scalars are taken where they fit. Arrays of another dtype are
-        converted only when nothing can be lost (int32 to int64, bool to float32), or with
+        Arrays of other libraries are taken by DLPack or NumPy's protocol, pandas' frames and
+        series included. Python's and NumPy's scalars are taken where they fit. Arrays of another
+        dtype are converted only when nothing can be lost (int32 to int64, bool to float32), or with
         allow_downcast=True; allow_downcast=None also takes scalar floats into float32.
 
         Errors: TypeMismatchError (dtype, number of dimensions), ShapeError (a static size).
@@ -149,17 +151,14 @@ def _static_size(size: Any) -> int | None:
 def _convert(
     value: Any, wanted: np.dtype, allow_downcast: bool | None, what: str, type_: TensorType
 ) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise TypeMismatchError(f"{what} is not an array: {error}") from None
+    array = as_array(value, what)
     given = array.dtype
     if given.kind not in "biuf" or given.itemsize > 8:
-        raise TypeMismatchError(f"{what} has dtype {given}; {type_} is wanted")
+        raise TypeMismatchError(f"{what} {not_numeric(value, array)}; {type_} is wanted")
     # lists and numbers have no dtype of their own, and np.float64(0.1) is as good as 0.1
-    python_scalar = not hasattr(value, "dtype") or isinstance(value, np.generic)
+    python_scalar = not has_dtype(value) or isinstance(value, np.generic)
     if given.newbyteorder("=") == wanted or np.can_cast(given, wanted, "safe") or allow_downcast:
-        return array.astype(wanted)
+        return array.astype(wanted, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):
         converted = array.astype(wanted)
     if python_scalar and (wanted.kind == "f" and given.kind in "iuf" and allow_downcast is None):

@@ -22,6 +22,7 @@ import numpy as np
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph import origin as origins
 from symnet.graph import types
+from symnet.graph.foreign import as_array, not_numeric
 from symnet.graph.origin import Origin
 from symnet.graph.storage import Owners
 from symnet.graph.types import TensorType
@@ -148,6 +149,8 @@ class SharedVariable(Variable):
         stays.
         """
         label = f"the value for shared variable {self}"
+        if isinstance(value, Variable):
+            raise TypeMismatchError(f"{label} is symbolic: {value}; see get_value and eval")
         array = self.type.filter(value, self.allow_downcast, label)
         if borrow and array.flags.writeable and _owners.enter(self, array):
             self.rebind(array)
@@ -155,6 +158,20 @@ class SharedVariable(Variable):
             np.copyto(self.storage, array)
         else:
             self.rebind(array.copy())
+
+    def __dlpack__(self, **wishes: Any) -> Any:
+        """The storage for another library, without a copy: `torch.from_dlpack(shared)`.
+
+        As with `get_value(borrow=True)`, both see what either writes, until a value of another
+        shape is set. `wishes` are those of the protocol (`stream`, `max_version`, `copy`, ...).
+        """
+        storage = self.get_value(borrow=True)
+        return storage.__dlpack__(**{k: wish for k, wish in wishes.items() if wish is not None})
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's numbers of the device: (1, 0), the host's memory."""
+        kind, number = self.storage.__dlpack_device__()
+        return int(kind), int(number)
 
     def rebind(self, array: np.ndarray) -> None:
         """Make `array` the storage. It must be of the type, C-contiguous and writeable."""
@@ -231,9 +248,10 @@ def make_shared(
     allow_downcast: bool | None = None,
 ) -> SharedVariable:
     """A shared variable with the dtype and dimensions of `value`; see `symnet.shared`."""
-    array = np.asarray(value)
+    array = as_array(value, "the value of a shared variable")
     if array.dtype.name not in types.DTYPES:
-        raise TypeMismatchError(f"a shared variable cannot hold {array.dtype} ({value!r:.60})")
+        reason = not_numeric(value, array)
+        raise TypeMismatchError(f"a shared variable cannot hold {value!r:.60}: it {reason}")
     static = (None,) * array.ndim if shape is None else tuple(shape)
     if len(static) != array.ndim or any(
         s is not None and s is not False and int(s) != n for s, n in zip(static, array.shape)

@@ -1,0 +1,63 @@
+"""Arrays of other libraries, without importing any: DLPack, NumPy's protocols, pandas' tables.
+
+An object with `__dlpack__` (PyTorch, JAX, CuPy, NumPy itself) is taken without a copy where its
+memory is the host's; what has only `__array__` (frames and series of pandas) as that gives it.
+See https://dmlc.github.io/dlpack/latest/python_spec.html.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from symnet.errors import TypeMismatchError
+
+HOST = 1  # kDLCPU
+
+
+def as_array(value: Any, what: str = "value") -> np.ndarray:
+    """`value` as a NumPy array, sharing its memory where possible.
+
+    Errors: TypeMismatchError for ragged lists, memory of another device, and what its library
+    does not hand out (tensors that require a gradient).
+    """
+    if type(value) is np.ndarray:
+        return value
+    refusal: Any = None
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
+        try:
+            device = value.__dlpack_device__()[0]
+            if device == HOST:
+                return np.from_dlpack(value)
+            refusal = f"its memory is that of another device (DLPack's number {int(device)})"
+        except (BufferError, RuntimeError, TypeError, ValueError) as error:
+            refusal = error
+        if not hasattr(value, "__array__"):
+            raise TypeMismatchError(f"{what} ({type(value).__name__}) is not readable: {refusal}")
+    try:
+        return np.asarray(value)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise TypeMismatchError(f"{what} is not an array: {refusal or error}") from None
+
+
+def has_dtype(value: Any) -> bool:
+    """Whether `value` is an array with a dtype of its own; numbers and lists are not."""
+    return hasattr(value, "dtype") or hasattr(value, "__dlpack__") or hasattr(value, "__array__")
+
+
+def not_numeric(value: Any, array: np.ndarray) -> str:
+    """What to say of `value`, which gave `array` of a dtype that is none of ours: the columns of
+    a frame that are to blame, the first text."""
+    columns = getattr(value, "columns", None)
+    if columns is not None and hasattr(value, "dtypes"):
+        named = [
+            f"{column!r} ({dtype})"
+            for column, dtype in zip(columns, value.dtypes)
+            if getattr(dtype, "kind", "O") not in "biuf"
+        ]
+        if named:
+            rest = f" and {len(named) - 5} more" if len(named) > 5 else ""
+            return f"has columns that are not numbers: {', '.join(named[:5])}{rest}"
+    texts = array.dtype.kind in "OSU" and [x for x in array.ravel()[:1000] if isinstance(x, str)]
+    return f"has dtype {array.dtype}" + (
+        f" and holds text, as {str(texts[0])!r:.40}" if texts else ""
+    )
