@@ -1,4 +1,4 @@
-"""Neural networks: update rules, initial values, parameter files."""
+"""Neural networks: layers, models and their training, and the functions they are made of."""
 
 from symnet.nn import (
     activations,
@@ -21,6 +21,30 @@ from symnet.nn.init import (
     lecun_uniform,
     orthogonal,
 )
+from symnet.nn.layers import (
+    Activation,
+    ActivityRegularization,
+    Add,
+    AlphaDropout,
+    Average,
+    Concatenate,
+    Dense,
+    Dropout,
+    Flatten,
+    Forward,
+    GaussianDropout,
+    GaussianNoise,
+    Input,
+    Lambda,
+    Layer,
+    Maximum,
+    Minimum,
+    Multiply,
+    Rescaling,
+    Reshape,
+    Subtract,
+)
+from symnet.nn.models import Model, Sequential
 from symnet.nn.parameters import load_parameters, read_parameters, save_parameters
 from symnet.nn.penalties import l1, l1_l2, l2
 from symnet.nn.seeds import set_seed
@@ -36,6 +60,29 @@ from symnet.nn.updates import (
 )
 
 __all__ = [
+    "Activation",
+    "ActivityRegularization",
+    "Add",
+    "AlphaDropout",
+    "Average",
+    "Concatenate",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Forward",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Input",
+    "Lambda",
+    "Layer",
+    "Maximum",
+    "Minimum",
+    "Model",
+    "Multiply",
+    "Rescaling",
+    "Reshape",
+    "Sequential",
+    "Subtract",
     "activations",
     "adadelta",
     "adagrad",

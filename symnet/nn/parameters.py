@@ -41,13 +41,20 @@ def save_parameters(
 def read_parameters(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays in a file, by name. Errors: DataError for a file that is truncated, corrupt or
     of another kind; OSError where it cannot be read."""
+    return read_parameters_and_metadata(path)[0]
+
+
+def read_parameters_and_metadata(
+    path: str | os.PathLike,
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays in a file by name, and its texts. Errors: those of `read_parameters`."""
     with _safetensors():
         from safetensors import SafetensorError  # noqa: PLC0415
         from safetensors.numpy import load  # noqa: PLC0415
 
     content = Path(path).read_bytes()
     try:
-        return load(content)
+        return load(content), _metadata(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as problem:
         raise DataError(
             f"{path}: {len(content)} bytes that are no whole safetensors file: {problem}"
@@ -60,8 +67,16 @@ def load_parameters(path: str | os.PathLike, parameters: Parameters) -> None:
     Errors, all before the first parameter is set: those of `read_parameters`; DataError where
     names are missing or left over, or a shape or dtype differs.
     """
-    named = _by_name(parameters)
-    values = read_parameters(path)
+    assign(path, _by_name(parameters), read_parameters(path))
+
+
+def assign(
+    path: str | os.PathLike, named: Mapping[str, SharedVariable], values: Mapping[str, np.ndarray]
+) -> None:
+    """Set shared variables to the values of their names, all or none; `path` is for messages.
+
+    Errors: DataError where names are missing or left over, or a shape or dtype differs.
+    """
     missing, extra = sorted(named.keys() - values.keys()), sorted(values.keys() - named.keys())
     problems = []
     if missing:
@@ -80,6 +95,13 @@ def load_parameters(path: str | os.PathLike, parameters: Parameters) -> None:
         raise DataError(f"{path} {'; it '.join(problems)}")
     for name, p in named.items():
         p.set_value(values[name])
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """The texts in the header of a file that safetensors has read without complaint."""
+    size = int.from_bytes(content[:8], "little")
+    found = json.loads(content[8 : 8 + size]).get("__metadata__")
+    return dict(found or {})
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any, Self
 
 import numpy as np
@@ -26,7 +27,7 @@ from symnet.graph import origin as origins
 from symnet.graph.origin import Origin
 from symnet.graph.variables import SharedVariable, Variable, make_shared
 from symnet.nn import names, seeds
-from symnet.ops.arithmetic import identity
+from symnet.ops.arithmetic import add, identity
 from symnet.ops.random import RandomStreams
 from symnet.tensor.assembly import as_tensor
 
@@ -40,14 +41,14 @@ class Forward:
     random     where draws come from; made on first use if none is given
     updates    new values of shared variables, such as running means
     penalties  scalar expressions to add to the loss, beyond those on parameters
-    outputs    the layers in the order they were passed, each with its output expressions
+    calls      every call of a layer, in order; that of a model comes after those inside it
     """
 
     def __init__(self, train: bool = False, random: RandomStreams | None = None):
         self.train = train
         self.updates: dict[SharedVariable, Variable] = {}
         self.penalties: list[Variable] = []
-        self.outputs: list[tuple[Layer, list[Variable]]] = []
+        self.calls: list[Call] = []
         self._random = random
 
     @property
@@ -66,7 +67,7 @@ class Forward:
 
 
 class Call:
-    """A record of a layer's call on the tag of each of its outputs, by which models replay it."""
+    """A record of a layer's call. Symbolic outputs carry it on their tags, and models replay it."""
 
     __slots__ = ("inputs", "layer", "outputs")
 
@@ -196,29 +197,33 @@ class Layer:
 
     @property
     def parameters(self) -> list[SharedVariable]:
-        """In the order they were made, named "<layer>.<parameter>"."""
-        return list(self._parameters.values())
+        """What training changes, in the order made, each named "<layer>.<parameter>".
 
-    @property
-    def trainable_parameters(self) -> list[SharedVariable]:
-        """Those that training changes: all, or none with `trainable = False`."""
-        return self.parameters if self.trainable else []
+        With `trainable = False` that is nothing; the parameters are part of the state then.
+        """
+        return list(self._parameters.values()) if self.trainable else []
 
     @property
     def state(self) -> list[SharedVariable]:
-        """Shared variables that are saved but not trained."""
-        return list(self._state.values())
+        """What is saved with the layer but not trained."""
+        trained = set(self.parameters)
+        return [v for v in self.named_variables().values() if v not in trained]
 
     def named_variables(self) -> dict[str, SharedVariable]:
-        """Parameters and state by their names within the layer."""
+        """Everything that is saved, by its name within the layer; trained or not."""
         return {**self._parameters, **self._state}
 
-    def penalty_terms(self) -> list[Variable]:
-        """Scalar expressions that the parameters' penalties add to the loss."""
+    def penalties(self) -> dict[SharedVariable, Variable]:
+        """What the penalty of each trained parameter adds to the loss, a scalar expression."""
         if not self.trainable:
-            return []
+            return {}
         with origins.at(self.origin):
-            return [penalty(shared) for penalty, shared in self._penalties]
+            return {shared: penalty(shared) for penalty, shared in self._penalties}
+
+    def penalty(self) -> Variable | None:
+        """The sum of `penalties()`; None where there are none."""
+        terms = list(self.penalties().values())
+        return reduce(add, terms) if terms else None
 
     def arguments(self) -> dict[str, Any]:
         """What `__init__` was called with, by name; what was left out is left out."""
@@ -260,7 +265,7 @@ class Layer:
             if made is None:
                 raise TypeMismatchError(f"{type(self).__name__}.output returned None")
             outputs = [as_tensor(v) for v in (made if isinstance(made, (list, tuple)) else [made])]
-        forward.outputs.append((self, outputs))
+        forward.calls.append(Call(self, list(inputs), outputs))
         return outputs
 
     def ensure_built(self, shapes: Sequence[Shape]) -> None:
@@ -270,10 +275,20 @@ class Layer:
         try:
             self.build(*shapes)
         except BaseException:
-            self._parameters, self._state, self._penalties = {}, {}, []
+            self.forget()
             raise
         self.built = True
         self.preset = self._generator = None
+
+    def forget(self) -> None:
+        """Be as before the first call, without parameters."""
+        self._parameters, self._state, self._penalties = {}, {}, []
+        self.built = False
+
+    def seed_from(self, sequence: np.random.SeedSequence) -> None:
+        """Draw initial values from this sequence, if the layer has no seed of its own."""
+        if self.seed is None and not self.built:
+            self._generator = np.random.default_rng(sequence)
 
     def rename(self, name: str, prefix: str = "") -> None:
         """Be called `name` in a model; parameters are then called prefix + name + "." + theirs."""
@@ -290,17 +305,17 @@ class Layer:
         return f"layer {self.name} ({type(self).__name__}), made at {self.origin}"
 
     def count_params(self) -> int:
-        """How many numbers there are in parameters and state."""
+        """How many numbers are saved, trained or not."""
         return sum(v.get_value(borrow=True).size for v in self.named_variables().values())
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of the values of parameters, then of state."""
-        return [v.get_value() for v in (*self.parameters, *self.state)]
+        """Copies of the values of everything that is saved, in the order of `named_variables`."""
+        return [v.get_value() for v in self.named_variables().values()]
 
     def set_weights(self, values: Sequence[Any]) -> None:
-        """Set parameters, then state, to arrays as `get_weights` returns them. Errors: ShapeError
-        and TypeMismatchError, before anything is changed."""
-        variables = [*self.parameters, *self.state]
+        """Set everything to arrays as `get_weights` returns them. Errors: ShapeError and
+        TypeMismatchError, before anything is changed."""
+        variables = list(self.named_variables().values())
         if len(values) != len(variables):
             raise ShapeError(
                 f"{self.described()} has {len(variables)} parameters and state variables "

@@ -119,11 +119,13 @@ class ActivityRegularization(Layer):
         self.l1, self.l2 = _number(l1, "l1", self), _number(l2, "l2", self)
 
     def output(self, x: Any, *, forward: Forward) -> Variable:  # type: ignore[override]
-        terms = []
+        terms: list[Any] = []
         if self.l1:
-            terms.append(T.sum(T.abs(x)) * self.l1)
+            total: Any = T.sum(T.abs(x))
+            terms.append(total * self.l1)
         if self.l2:
-            terms.append(T.sum(x * x) * self.l2)
+            squares: Any = T.sum(x * x)
+            terms.append(squares * self.l2)
         for term in terms:
             forward.penalize(term / x.shape[0])
         return x  # type: ignore[no-any-return]

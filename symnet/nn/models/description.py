@@ -1,0 +1,37 @@
+"""Parts of the JSON that a model file describes a network with.
+
+::
+
+    Layer   = {"class": name of the class, "name": text, "config": settings, "trainable"?: false}
+            | Network
+    Network = {"class": "Sequential", "name", "input": Type | null, "layers": [Layer],
+               "order": [index of a layer]}
+            | {"class": "Model", "name", "inputs": [Type], "layers": [Layer],
+               "calls": [{"layer": index, "inputs": [Place]}], "outputs": [Place]}
+    Type    = {"shape": [size | null], "dtype": text, "name": text}         without the batch
+    Place   = ["input", index] | ["call", index of the call, index of its output]
+"""
+
+from typing import Any
+
+from symnet.graph.types import TensorType
+from symnet.nn.layers.base import Layer
+
+Json = dict[str, Any]
+
+
+def described_layer(layer: Layer) -> Json:
+    """A layer. Errors: ConfigError for what no file can hold."""
+    config = layer.config()
+    if config.get("class") in ("Sequential", "Model") and "layers" in config:
+        found = dict(config)  # a network says it all
+    else:
+        found = {"class": type(layer).__name__, "name": layer.name, "config": config}
+    if not layer.trainable:
+        found["trainable"] = False
+    return found
+
+
+def described_type(type_: TensorType, name: str) -> Json:
+    """An input of a network."""
+    return {"shape": list(type_.shape[1:]), "dtype": type_.dtype, "name": name}
