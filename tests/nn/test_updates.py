@@ -40,6 +40,13 @@ def rmsprop(p, g, s, t, learning_rate, rho, epsilon):
     return p - learning_rate * g / np.sqrt(s["a"] + epsilon)
 
 
+def adadelta(p, g, s, t, learning_rate, rho, epsilon):
+    s["a"] = rho * s.get("a", 0) + (1 - rho) * g**2
+    step = np.sqrt(s.get("d", 0) + epsilon) / np.sqrt(s["a"] + epsilon) * g
+    s["d"] = rho * s.get("d", 0) + (1 - rho) * step**2
+    return p - learning_rate * step
+
+
 def adam(p, g, s, t, learning_rate, beta1, beta2, epsilon):
     s["m"] = beta1 * s.get("m", 0) + (1 - beta1) * g
     s["v"] = beta2 * s.get("v", 0) + (1 - beta2) * g**2
@@ -60,6 +67,7 @@ RULES = {
     nesterov: {"learning_rate": RATE, "momentum": DECAY},
     adagrad: {"learning_rate": RATE, "epsilon": (1e-7, 1e-2)},
     rmsprop: {"learning_rate": RATE, "rho": DECAY, "epsilon": (1e-7, 1e-2)},
+    adadelta: {"learning_rate": RATE, "rho": DECAY, "epsilon": (1e-7, 1e-2)},
     adam: {"learning_rate": RATE, "beta1": DECAY, "beta2": DECAY, "epsilon": (1e-8, 1e-2)},
     adamw: {
         "learning_rate": RATE, "beta1": DECAY, "beta2": DECAY, "epsilon": (1e-8, 1e-2),
@@ -134,12 +142,14 @@ def test_a_loss_goes_down_in_float32_alone(name):
     W = symnet.shared(rng.normal(size=(3, 2)).astype("float32"), "W")
     b = symnet.shared(np.zeros(2, "float32"), "b")
     loss = ((T.dot(x, W) + b - y) ** 2).mean()
-    updates = getattr(nn, name)(loss, [W, b], learning_rate=0.01)
+    # AdaDelta begins with steps of sqrt(epsilon)
+    rate = 10 if name == "adadelta" else 0.01
+    updates = getattr(nn, name)(loss, [W, b], learning_rate=rate)
     train = symnet.function([x, y], loss, updates=updates)
     data = rng.normal(size=(8, 3)).astype("float32"), np.ones((8, 2), "float32")
     losses = [float(train(*data)) for _ in range(20)]
     assert losses[-1] < 0.98 * losses[0]
-    assert list(updates)[-1] is b
+    assert W in updates and b in updates
     for shared, value in updates.items():
         assert isinstance(shared, SharedVariable)
         assert shared.dtype == value.dtype == ("int64" if shared.ndim == 0 else "float32")
@@ -183,6 +193,24 @@ def test_state_keeps_the_declared_sizes():
     p = symnet.shared(np.ones((1, 3), "float32"), "p", broadcastable=(True, False))
     updates = nn.momentum([T.ones_like(p)], [p], 0.1)
     assert all(s.broadcastable == (True, False) for s in updates)
+
+
+@pytest.mark.parametrize("rate", ["number", "shared"])
+@pytest.mark.parametrize("name", [rule.__name__ for rule in RULES])
+def test_each_parameter_is_one_pass(name, rate):
+    """State and parameter are written by one kernel per parameter, all by the same code; beside it,
+    Adam and AdamW have one for the corrections, which are scalars, and one for the count."""
+    params = [symnet.shared(np.zeros(s, "float32")) for s in [(5, 4), (4,), (4, 3), (3,)]]
+    gradients = [T.matrix(), T.vector(), T.matrix(), T.vector()]
+    learning_rate = 0.1 if rate == "number" else symnet.shared(np.float32(0.1))
+    step = symnet.function(
+        gradients, [], updates=getattr(nn, name)(gradients, params, learning_rate=learning_rate)
+    )
+    scalars = 2 if name in ("adam", "adamw") else 0
+    lines = str(step.program).partition("steps\n")[2].splitlines()
+    kernels = [line.split("map(")[0].split(":")[1] for line in lines]
+    assert len(kernels) == len(params) + scalars
+    assert len(set(kernels)) == 1 + scalars
 
 
 # ---- what is refused
