@@ -21,7 +21,7 @@ __all__ = ["main"]
 COMMANDS = {
     "mnist": "train a network on the MNIST digits",
     "bench": "compare symnet with NumPy, PyTorch, JAX and PyTensor on this machine",
-    "info": "show versions, threads, BLAS and folders",
+    "info": "show what symnet runs on, what is wrong with it, and how to mend it",
     "cache": "show, clear or check the store of compiled code",
 }
 

@@ -1,32 +1,74 @@
-"""`symnet cache`: what the store of compiled kernels and programs holds."""
+"""`symnet cache`: what the store of compiled kernels and programs holds, and downloaded data."""
 
 import argparse
+import datetime
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from symnet.backends.cpu import cache
-from symnet.config import cache_folder
+from symnet.cli import machine
+from symnet.config import cache_folder, config
+from symnet.data import mnist
+from symnet.errors import DataError
 
 
 def main(argv: Sequence[str]) -> int:
-    """Show, clear or check. Returns 1 if `check` found entries that are not whole, else 0."""
-    arguments = _parser().parse_args(argv)
-    return {"show": _show, "clear": _clear, "check": _check}[arguments.action]()
+    """Show, clear or check. Returns 1 if `check` found files that are not whole, 2 if `clear`
+    could not remove all, else 0."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.data and arguments.action != "clear":
+        parser.error("--data goes with clear")
+    if arguments.action == "clear":
+        return _clear(arguments.data)
+    return {"show": _show, "check": _check}[arguments.action]()
 
 
 def _show() -> int:
-    print(cache_folder())
+    folder = cache_folder()
+    print(folder)
     entries = cache.entries()
     for kind in cache.KINDS:
         sizes = [entry.size for entry in entries if entry.kind == kind]
-        print(f"{kind:10} {len(sizes):6} files  {sum(sizes) / 2**20:8.1f} MiB")
+        print(_row(kind, sizes) + f" of at most {cache.LIMIT / 2**20:.0f}")
+    print(_row("data", [path.stat().st_size for path in _downloaded()]))
+    if entries:
+        print(f"used           from {_day(entries[0].used)} to {_day(entries[-1].used)}")
+    why = machine.why_not_writable(folder)
+    if config.cache != "on":
+        print(f"cache={config.cache} in the settings: nothing new is stored")
+    elif why:
+        print(f"nothing new can be stored: {why}")
+    else:
+        print(f"writable, {min(machine.free(folder) / 1024, 1e6):.1f} GiB free")
     return 0
 
 
-def _clear() -> int:
-    print(f"{cache.clear()} files removed from {cache_folder()}")
-    if left := cache.entries():
-        print(f"symnet: {len(left)} files could not be removed", file=sys.stderr)
+def _row(kind: str, sizes: Sequence[int]) -> str:
+    return f"{kind:10} {len(sizes):6} files  {sum(sizes) / 2**20:8.1f} MiB"
+
+
+def _day(seconds: float) -> str:
+    return datetime.date.fromtimestamp(seconds).isoformat()
+
+
+def _downloaded() -> list[Path]:
+    """Files of data sets; readers of the library put them there."""
+    return sorted(path for path in (cache_folder() / "data").rglob("*") if path.is_file())
+
+
+def _clear(data: bool) -> int:
+    removed, left = cache.clear(), len(cache.entries())
+    for path in _downloaded() if data else ():
+        try:
+            path.unlink()
+            removed += 1
+        except OSError:
+            left += 1
+    print(f"{removed} files removed from {cache_folder()}")
+    if left:
+        print(f"symnet: {left} files could not be removed", file=sys.stderr)
         return 2
     return 0
 
@@ -35,16 +77,28 @@ def _check() -> int:
     broken = cache.check()
     for entry in broken:
         print(f"{entry.path}: not whole; it will be compiled again when next needed")
-    print(f"{len(cache.entries())} files, {len(broken)} of them not whole, in {cache_folder()}")
-    return 1 if broken else 0
+    files, bad = len(cache.entries()), len(broken)
+    folder = cache_folder() / "data" / "mnist"
+    if machine.digits_in(folder):
+        files += len(_downloaded())
+        try:
+            mnist(folder)
+        except DataError as problem:
+            print(f"{problem}; it will be downloaded again when next needed")
+            bad += 1
+    print(f"{files} files, {bad} of them not whole, in {cache_folder()}")
+    return 1 if bad else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="symnet cache",
-        description="The store of compiled code: kernels and whole programs.",
-        epilog="example:\n  symnet cache show\n\n"
-        "SYMNET_CACHE names the folder. `check` ends with status 1 if a file is not whole.",
+        description="The store of compiled code, kernels and whole programs, and of downloaded "
+        "data.",
+        epilog="examples:\n  symnet cache show\n  symnet cache clear --data\n\n"
+        "SYMNET_CACHE names the folder. Nothing has to be cleared after an update: what is out of "
+        "date is\nnot used, and goes when the store is full. `check` ends with status 1 if a file "
+        "is not whole.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -52,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         default="show",
         choices=("show", "clear", "check"),
-        help="show (the default): number and size of files; clear: remove them; check: read and "
-        "verify each",
+        help="show (the default): number and size of files; clear: remove compiled code; check: "
+        "read and verify each file",
     )
+    parser.add_argument("--data", action="store_true", help="clear: also remove downloaded data")
     return parser

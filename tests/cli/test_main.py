@@ -85,28 +85,6 @@ def test_as_a_module_into_a_closed_pipe():
     assert err == b""
 
 
-def test_info_names_versions_threads_and_folders(run, monkeypatch, tmp_path):
-    monkeypatch.setenv("SYMNET_CACHE", str(tmp_path))
-    with symnet.config.change(threads=1):
-        status, out, err = run("info")
-    assert (status, err) == (0, "")
-    facts = {line[:18].rstrip(): line[19:] for line in out.splitlines()}
-    assert facts["symnet"] == symnet.__version__
-    assert facts["threads"].startswith("1 of ")
-    assert facts["cache folder"].startswith(f"{tmp_path} (0 files")
-    assert "openblas" in facts["BLAS"]
-    assert facts["Python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
-
-
-def test_info_works_without_blas_and_packages(run, monkeypatch):
-    monkeypatch.setattr(info_command, "PACKAGES", ("numba", "no-such-package"))
-    with symnet.config.change(blas="/no/such/library"):
-        status, out, _ = run("info")
-    assert status == 0
-    assert "no-such-package    not installed" in out
-    assert "cannot load the BLAS library /no/such/library" in out
-
-
 # ---- where the command starts
 
 START = """
