@@ -13,7 +13,8 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 COMMAND_LINE = [
     "rich>=13",  # progress bars
     "safetensors>=0.4",  # parameter files that execute nothing
-    "matplotlib>=3.8",  # the loss curves of `symnet mnist`
+    "matplotlib>=3.8",  # the pictures of `symnet mnist`
+    "pillow>=10",  # reads the pictures of `symnet predict`
 ]
 
 
@@ -49,7 +50,7 @@ setup(
     extras_require={
         "cli": COMMAND_LINE,
         "gpu": [],  # nothing yet: the CUDA back end will need cupy
-        "viz": ["matplotlib>=3.8"],  # networkx draws the graphs of `symnet.to_networkx` with it
+        "viz": ["matplotlib>=3.8"],  # symnet.nn.plots; networkx draws `symnet.to_networkx` with it
         "test": [
             *COMMAND_LINE,  # the tests run `symnet mnist`
             "pytest>=8",  # test runner
