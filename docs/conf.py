@@ -41,6 +41,7 @@ add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
 autodoc_class_signature = "mixed"
 autodoc_mock_imports = [
     name for name in ("sklearn", "matplotlib", "rich") if importlib.util.find_spec(name) is None

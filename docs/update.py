@@ -1,4 +1,4 @@
-"""Run the Python blocks of the documentation; bring the printouts below them up to date.
+"""Run the Python blocks of the documentation; bring printouts and pictures up to date.
 
     python docs/update.py              all pages and the README
     python docs/update.py docs/a.md    these pages
@@ -7,7 +7,10 @@ The ```python blocks of a page are one program, run in order in a fresh process.
 that follows one holds what that block prints. In a ```text varies block only the words and the
 layout must stay: numbers differ from run to run, and lines may change places.
 
-tests/docs runs every page and fails where a printout is out of date.
+A picture `![...](_static/hour/curves.png)` is the file `curves.png` that the page's program writes
+into its working folder.
+
+tests/docs runs every page and fails where a printout is out of date, or a picture is not drawn.
 """
 
 import os
@@ -20,12 +23,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+_PICTURE = re.compile(r"!\[[^\]]*\]\((\S+)\)")
 _MARK = "#### end of block"
 SCRIPT = "example.py"  # how printouts name the page's program
 
 
 class PageError(Exception):
-    """A block of a page fails, or a printout has no block above it."""
+    """A block of a page fails, a printout has no block above it, or a picture is not drawn."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,16 @@ def program(found: list[Block]) -> list[Block]:
     return [block for block in found if block.info == "python"]
 
 
-def run(found: list[Block], variables: dict[str, str] | None = None) -> list[str]:
-    """What each Python block prints, in a fresh process in an empty folder.
+@dataclass(frozen=True)
+class Outcome:
+    """What each Python block of a page prints, and the pictures that they draw, by name."""
+
+    printed: list[str]
+    pictures: dict[str, bytes]
+
+
+def run(found: list[Block], variables: dict[str, str] | None = None) -> Outcome:
+    """Run a page in a fresh process in an empty folder.
 
     Errors: PageError with the traceback.
     """
@@ -65,10 +77,11 @@ def run(found: list[Block], variables: dict[str, str] | None = None) -> list[str
         parts = [f"{block.text.rstrip()}\n\nprint({_MARK!r})\n\n" for block in program(found)]
         script.write_text("".join(parts), "utf-8")
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        settings = {"PYTHONPATH": path, "MPLBACKEND": "agg", "SYMNET_OFFLINE": "1"}
         done = subprocess.run(
             [sys.executable, "-W", "error", SCRIPT],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": path, **(variables or {})},
+            env={**os.environ, **settings, **(variables or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -77,13 +90,16 @@ def run(found: list[Block], variables: dict[str, str] | None = None) -> list[str
         if done.returncode:
             raise PageError(f"{done.stdout[-2000:]}\n{done.stderr}")
         printed = done.stdout.replace(str(script.resolve()), SCRIPT).replace(str(script), SCRIPT)
-    return [part.lstrip("\n") for part in printed.split(f"{_MARK}\n")[:-1]]
+        drawn = {picture.name: picture.read_bytes() for picture in Path(folder).glob("*.png")}
+    return Outcome([part.lstrip("\n") for part in printed.split(f"{_MARK}\n")[:-1]], drawn)
 
 
-def updated(text: str, variables: dict[str, str] | None = None) -> str:
-    """The page with current printouts. One that `agrees` stays as it is."""
+def updated(text: str, variables: dict[str, str] | None = None) -> tuple[str, dict[str, bytes]]:
+    """The page with current printouts (one that `agrees` stays as it is), and its pictures by the
+    address they have in the page."""
     found = blocks(text)
-    printed = iter(run(found, variables))
+    outcome = run(found, variables)
+    printed = iter(outcome.printed)
     current: str | None = None
     pieces: list[str] = []
     position = 0
@@ -97,7 +113,17 @@ def updated(text: str, variables: dict[str, str] | None = None) -> str:
                 pieces += [text[position : block.start], current.rstrip("\n") + "\n"]
                 position = block.end
             current = None
-    return "".join(pieces) + text[position:]
+    return "".join(pieces) + text[position:], _pictures(text, outcome.pictures)
+
+
+def _pictures(text: str, drawn: dict[str, bytes]) -> dict[str, bytes]:
+    found = {}
+    for address in _PICTURE.findall(_FENCE.sub("", text)):
+        name = Path(address).name
+        if name not in drawn:
+            raise PageError(f"the page shows {address} and writes no {name}")
+        found[address] = drawn[name]
+    return found
 
 
 def agrees(block: Block, printed: str) -> bool:
@@ -116,9 +142,15 @@ def main() -> int:
     wanted = [Path(name).resolve() for name in sys.argv[1:]] or pages()
     for page in wanted:
         before = page.read_text("utf-8")
-        after = updated(before)
+        after, pictures = updated(before)
         page.write_text(after, "utf-8")
-        print(f"{page.relative_to(ROOT)}: {'current' if before == after else 'updated'}")
+        for address, content in pictures.items():
+            path = page.parent / address
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        state = "current" if before == after else "updated"
+        drawn = f", {len(pictures)} pictures" if pictures else ""
+        print(f"{page.relative_to(ROOT)}: {state}{drawn}")
     return 0
 
 

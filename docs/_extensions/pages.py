@@ -136,6 +136,13 @@ def links() -> dict[str, str]:
             for method in vars(entry.value):
                 if not method.startswith("_"):
                     found.setdefault(f"{name}.{method}", f"{entry.full}.{method}")
+    # what stands at its own place may be known under a shorter name
+    places = {id(entry.value): entry.full for entry in reference_entries()}
+    for short in ("nn", "data"):
+        module = importlib.import_module(f"symnet.{short}")
+        for name in public(module):
+            if full := places.get(id(getattr(module, name))):
+                found.setdefault(f"{short}.{name}", full)
     return found
 
 

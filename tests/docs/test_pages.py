@@ -1,4 +1,4 @@
-"""Every page's Python blocks run, and the printouts below them are what they print today."""
+"""Every page's Python blocks run; printouts and pictures below them are what they make today."""
 
 import importlib.util
 import re
@@ -16,7 +16,15 @@ _spec.loader.exec_module(update)
 @pytest.mark.parametrize("page", update.pages(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_page_runs_and_is_current(page):
     text = page.read_text("utf-8")
-    assert update.updated(text) == text, "run docs/update.py"
+    now, pictures = update.updated(text)
+    assert now == text, "run docs/update.py"
+    for address, content in pictures.items():
+        for png in (content, (page.parent / address).read_bytes()):
+            assert png.startswith(b"\x89PNG"), address
+
+
+def renewed(text):
+    return update.updated(text)[0]
 
 
 def test_readme_is_among_the_pages():
@@ -25,27 +33,37 @@ def test_readme_is_among_the_pages():
 
 def test_old_printouts_are_renewed_and_current_ones_kept():
     page = "a\n```python\nprint(1 + 1)\n```\nb\n```text\n{}\n```\nc\n"
-    assert update.updated(page.format(3)) == page.format(2)
-    assert update.updated(page.format(2)) == page.format(2)
+    assert renewed(page.format(3)) == page.format(2)
+    assert renewed(page.format(2)) == page.format(2)
 
 
 def test_numbers_may_vary_where_a_page_says_so():
     page = "```python\nprint('took 2.5 us')\n```\n\n```text varies\ntook   {} {}\n```\n"
-    assert update.updated(page.format(17, "us")) == page.format(17, "us")
-    assert "took 2.5 us" in update.updated(page.format(17, "ms"))
+    assert renewed(page.format(17, "us")) == page.format(17, "us")
+    assert "took 2.5 us" in renewed(page.format(17, "ms"))
 
 
 def test_blocks_of_a_page_are_one_program():
     page = "```python\na = 6\n```\n\n```python\nprint(a * 7)\n```\n\n```text\n\n```\n"
-    assert "```text\n42\n```" in update.updated(page)
+    assert "```text\n42\n```" in renewed(page)
 
 
 @pytest.mark.parametrize(
-    "page", ["```python\n1 / 0\n```\n", "```text\nfrom nowhere\n```\n\n```python\nprint(1)\n```\n"]
+    "page",
+    [
+        "```python\n1 / 0\n```\n",
+        "```text\nfrom nowhere\n```\n\n```python\nprint(1)\n```\n",
+        "```python\nprint(1)\n```\n\n![never drawn](a.png)\n",
+    ],
 )
 def test_broken_pages_fail(page):
     with pytest.raises(update.PageError):
         update.updated(page)
+
+
+def test_pictures_are_what_the_page_draws():
+    page = "```python\nopen('a.png', 'w').write('drawn')\n```\n\n![A picture](there/a.png)\n"
+    assert update.updated(page) == (page, {"there/a.png": b"drawn"})
 
 
 def test_links_between_pages_lead_somewhere():
