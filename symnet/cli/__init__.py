@@ -6,15 +6,18 @@ Exit status: 0; 2 for what the user can put right (one line on standard error sa
 Ctrl-C. Each command is imported when it is called.
 """
 
-import argparse
 import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from symnet.errors import SymnetError
 from symnet.version import __version__
+
+if TYPE_CHECKING:
+    import argparse
 
 __all__ = ["main"]
 
@@ -68,7 +71,9 @@ def _say(message: object, status: int) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> "argparse.ArgumentParser":
+    import argparse  # `import symnet` loads this package, for its start only
+
     listed = "\n".join(f"  {name:8} {text}" for name, text in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="symnet",

@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="symnet cache",
         description="The store of compiled code, kernels and whole programs, and of downloaded "
         "data.",
-        epilog="examples:\n  symnet cache show\n  symnet cache clear --data\n\n"
+        epilog="example:\n  symnet cache show\n  symnet cache clear --data\n\n"
         "SYMNET_CACHE names the folder. Nothing has to be cleared after an update: what is out of "
         "date is\nnot used, and goes when the store is full. `check` ends with status 1 if a file "
         "is not whole.",
