@@ -114,26 +114,32 @@ class Runner:
         )
 
     def _loop(self, case: Case, entries: list[Entry]) -> None:
-        workers: list[tuple[Entry, Worker]] = []
+        workers: dict[tuple[str, str], Worker] = {}
+        turns: list[tuple[Entry, Worker]] = []
         try:
             for entry in entries:
                 self._say(f"{_label(entry)}: set up")
                 peer, variant = PEERS[entry.peer], case.variants[entry.variant]
-                env = self._environment(peer, variant)
-                worker = Worker(peer, env, self.options.threads)
-                workers.append((entry, worker))
+                key = entry.peer, "" if case.share else entry.variant
+                if key not in workers:
+                    env = self._environment(peer, variant)
+                    workers[key] = Worker(peer, env, self.options.threads)
+                worker = workers[key]
+                turns.append((entry, worker))
                 with _recorded(entry):
                     self._prepare(case, entry, worker)
             for k in self._rounds(case):
                 self._say(f"{case.name}: round {k + 1}")
-                for entry, worker in _rotated(workers, k):
+                for entry, worker in _rotated(turns, k):
                     if entry.status == "ok":
                         self._settle(entry)
                         with _recorded(entry):
-                            answer = worker.ask("time", iterations=entry.iterations)
+                            answer = worker.ask(
+                                "time", iterations=entry.iterations, slot=entry.variant
+                            )
                             entry.rounds.append(answer["seconds"] / entry.iterations)
         finally:
-            for _, worker in workers:
+            for worker in workers.values():
                 worker.close()
 
     def _prepare(self, case: Case, entry: Entry, worker: Worker) -> None:
@@ -141,22 +147,23 @@ class Runner:
         limit = self._set_up(case, entry, worker)
         if entry.status != "ok":
             return
-        self._check(case, entry, worker.ask("check"))
+        slot = entry.variant
+        self._check(case, entry, worker.ask("check", slot=slot))
         if entry.status != "ok":
             return
         if limit:
             entry.iterations = limit
             return
-        count, seconds = 1, worker.ask("time", iterations=1)["seconds"]
+        count, seconds = 1, worker.ask("time", iterations=1, slot=slot)["seconds"]
         while seconds < self.options.seconds / 3 and count < 10**7:
             count *= 4 if seconds < self.options.seconds / 16 else 2
-            seconds = worker.ask("time", iterations=count)["seconds"]
+            seconds = worker.ask("time", iterations=count, slot=slot)["seconds"]
         entry.iterations = max(1, round(count * self.options.seconds / max(seconds, 1e-9)))
 
     def _set_up(self, case: Case, entry: Entry, worker: Worker) -> int | None:
         """Build the program; returns the most iterations a turn may have, None for any."""
         parameters = case.parameters | case.variants[entry.variant].parameters
-        answer = worker.ask("setup", family=case.family, parameters=parameters)
+        answer = worker.ask("setup", family=case.family, parameters=parameters, slot=entry.variant)
         if "unavailable" in answer:
             entry.status, entry.reason = "unavailable", answer["unavailable"]
             return None
@@ -189,8 +196,9 @@ class Runner:
             with Worker(peer, env, self.options.threads) as worker, _recorded(entry):
                 self._set_up(case, entry, worker)
                 if entry.status == "ok":
-                    seconds = worker.ask("time", iterations=1)["seconds"]
-                    self._check(case, entry, worker.ask("check"))
+                    slot = entry.variant
+                    seconds = worker.ask("time", iterations=1, slot=slot)["seconds"]
+                    self._check(case, entry, worker.ask("check", slot=slot))
                 if entry.status == "ok":
                     entry.iterations = 1
                     entry.rounds.append(seconds)

@@ -56,16 +56,16 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 
 class Session:
-    """The answers; `program` is what `setup` built."""
+    """The answers; `programs` are what `setup` built, by the `slot` that requests may name."""
 
     def __init__(self, name: str):
         self.peers = load("peers")
         self.peer = self.peers.PEERS[name]
-        self.program = None
+        self.programs = {}
 
-    def setup(self, family: str, parameters: dict) -> dict:
+    def setup(self, family: str, parameters: dict, slot: str = "") -> dict:
         try:
-            self.program = build(self.peer, family, **parameters)
+            program = self.programs[slot] = build(self.peer, family, **parameters)
         except ModuleNotFoundError as error:
             if not self.peer.foreign:
                 raise
@@ -75,15 +75,17 @@ class Session:
         return {
             "versions": versions(self.peer.packages),
             "blas": load("machine").loaded_blas(),
-            "limit": getattr(self.program, "limit", None),
+            "limit": getattr(program, "limit", None),
         }
 
-    def check(self) -> dict:
-        return {"values": self.program.check(), "against": self.program.against}
+    def check(self, slot: str = "") -> dict:
+        program = self.programs[slot]
+        return {"values": program.check(), "against": program.against}
 
-    def time(self, iterations: int) -> dict:
+    def time(self, iterations: int, slot: str = "") -> dict:
+        run = self.programs[slot].run
         start = time.perf_counter()
-        counted = self.program.run(iterations)
+        counted = run(iterations)
         seconds = time.perf_counter() - start
         return {"seconds": seconds if counted is None else counted}
 

@@ -35,6 +35,7 @@ class Case:
     tolerance: float = 1e-4
     kind: str = "loop"
     rounds: int | None = None  # at most so many
+    share: bool = False  # one process for all variants of a peer
 
     @property
     def module(self) -> ModuleType:
@@ -49,6 +50,12 @@ _TIMEOUT = {"OPENBLAS_THREAD_TIMEOUT": "4"}
 def _layers(n: int) -> Variant:
     return Variant({"layers": n})
 
+
+def _rows(rows: int, columns: int) -> Variant:
+    return Variant({"rows": rows, "columns": columns})
+
+
+_RULES = ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw")
 
 CASES = {
     case.name: case
@@ -108,6 +115,72 @@ CASES = {
             _ALL[1:],
             {"size": 1 << 22},
             tolerance=1e-3,  # a running float32 sum errs by 1.5e-4; the table shows the errors
+        ),
+        Case(
+            "chain-100k",
+            "the same over 100k floats",
+            "chain",
+            _FEW[1:],
+            {"size": 100_000},
+        ),
+        Case(
+            "chain-array",
+            "sqrt(x*x + z*z) * sigmoid(x) - 0.1*x, 4M floats",
+            "chain",
+            _FEW[1:],
+            {"size": 1 << 22, "kind": "array"},
+        ),
+        Case(
+            "chain-gradient",
+            "the first chain and its gradients, 4M floats",
+            "chain",
+            _FEW[1:],
+            {"size": 1 << 22, "kind": "gradient"},
+            tolerance=1e-3,
+        ),
+        Case(
+            "softmax",
+            "softmax of every row",
+            "rows",
+            _FEW[1:],
+            {"kind": "softmax"},
+            {"65536 x 10": _rows(1 << 16, 10), "4096 x 1000": _rows(4096, 1000)},
+            share=True,
+        ),
+        Case(
+            "cross-entropy",
+            "gradient of the mean cross-entropy of softmax",
+            "rows",
+            _FEW[1:],
+            {"kind": "cross-entropy"},
+            {"65536 x 10": _rows(1 << 16, 10), "4096 x 1000": _rows(4096, 1000)},
+            share=True,
+        ),
+        Case(
+            "layer-norm",
+            "layer normalisation of every row",
+            "rows",
+            _FEW[1:],
+            {"kind": "layer-norm"},
+            {"16384 x 64": _rows(1 << 14, 64), "4096 x 1000": _rows(4096, 1000)},
+            share=True,
+        ),
+        Case(
+            "layer-norm-gradient",
+            "gradients of layer normalisation for its input, scale and shift",
+            "rows",
+            _FEW[1:],
+            {"kind": "layer-norm-gradient"},
+            {"16384 x 64": _rows(1 << 14, 64), "4096 x 1000": _rows(4096, 1000)},
+            share=True,
+        ),
+        Case(
+            "optimizers",
+            "a step of each update rule on a million parameters, gradients given",
+            "optimizers",
+            _FEW[1:],
+            variants={rule: Variant({"rule": rule}) for rule in _RULES},
+            share=True,
         ),
         Case("call", "x + 1 on four floats: the cost of a call", "call", _ALL[1:]),
         Case(

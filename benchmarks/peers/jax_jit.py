@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..cases import call, chain, mlp, new_batch
+from ..cases import call, chain, mlp, new_batch, optimizers, rows
 
 
 def _cost(parameters, x, y, loss="labels"):
@@ -51,23 +51,87 @@ class Mlp(mlp.Program):
         jax.block_until_ready(self.parameters)
 
 
-class Chain:
-    against = "total"
+def _total(x, z):
+    return (jnp.tanh(x * z + 0.5) * jnp.exp(-x * x) + jnp.log1p(z)).sum()
 
-    def __init__(self, size: int, **_: object):
-        self.x, self.z = (jnp.asarray(v) for v in chain.data(size))
 
-        def value(x, z):
-            return (jnp.tanh(x * z + 0.5) * jnp.exp(-x * x) + jnp.log1p(z)).sum()
+def _gradient(x, z):
+    value, gradients = jax.value_and_grad(_total, (0, 1))(x, z)
+    return value, *gradients
 
-        self.f = jax.jit(value)
 
-    def check(self) -> list[float]:
-        return [float(self.f(self.x, self.z))]
+CHAINS = {
+    "sum": _total,
+    "array": lambda x, z: jnp.sqrt(x * x + z * z) * jax.nn.sigmoid(x) - 0.1 * x,
+    "gradient": _gradient,
+}
 
-    def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.f(self.x, self.z).block_until_ready()
+
+class Chain(chain.Program):
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        self.x, self.z = (jnp.asarray(v) for v in self.inputs)
+        self.f = jax.jit(CHAINS[self.kind])
+
+    def call(self) -> object:
+        return jax.block_until_ready(self.f(self.x, self.z))
+
+
+def _layer_norm(x, scale, shift):
+    mean = x.mean(1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(1, keepdims=True)
+    return (x - mean) * jax.lax.rsqrt(variance + rows.EPSILON) * scale + shift
+
+
+def _cross_entropy(x, labels):
+    return -jnp.take_along_axis(jax.nn.log_softmax(x), labels[:, None], 1).mean()
+
+
+def _layer_norm_gradient(x, scale, shift, upstream):
+    return jax.vjp(_layer_norm, x, scale, shift)[1](upstream)
+
+
+class Rows(rows.Program):
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        x, upstream, scale, shift, labels = (jnp.asarray(v) for v in self.data)
+        f, self.arguments = {
+            "softmax": (jax.nn.softmax, [x]),
+            "cross-entropy": (jax.grad(_cross_entropy), [x, labels.astype(jnp.int32)]),
+            "layer-norm": (_layer_norm, [x, scale, shift]),
+            "layer-norm-gradient": (_layer_norm_gradient, [x, scale, shift, upstream]),
+        }[self.kind]
+        self.f = jax.jit(f)
+
+    def call(self) -> object:
+        return jax.block_until_ready(self.f(*self.arguments))
+
+
+class Optimizers(optimizers.Program):
+    def __init__(self, rule: str):
+        super().__init__(rule)
+        self.parameters = [jnp.array(p) for p in self.parameters]
+        self.gradients = [jnp.asarray(g) for g in self.gradients]
+        n = optimizers.STATES[rule]
+        self.states = [[jnp.zeros_like(p) for _ in range(n)] for p in self.parameters]
+        self.t = jnp.float32(0)
+        self.f = jax.jit(self._step, donate_argnums=(0, 1, 3))
+
+    def _step(self, parameters, states, gradients, t):
+        pairs = [
+            optimizers.step(jnp, self.rule, p, g, s, t + 1)
+            for p, g, s in zip(parameters, gradients, states)
+        ]
+        return [p for p, _ in pairs], [s for _, s in pairs], t + 1
+
+    def advance(self) -> None:
+        self.parameters, self.states, self.t = self.f(
+            self.parameters, self.states, self.gradients, self.t
+        )
+        jax.block_until_ready(self.parameters)
+
+    def values(self) -> list[np.ndarray]:
+        return [np.asarray(p) for p in self.parameters]
 
 
 class Call:
@@ -99,4 +163,11 @@ class NewBatch(new_batch.Program):
         return float(cost)
 
 
-PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call, "new_batch": NewBatch}
+PROGRAMS = {
+    "mlp": Mlp,
+    "chain": Chain,
+    "call": Call,
+    "new_batch": NewBatch,
+    "optimizers": Optimizers,
+    "rows": Rows,
+}

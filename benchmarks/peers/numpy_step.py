@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..cases import call, chain, mlp
+from ..cases import call, chain, mlp, optimizers, rows
 
 
 class Mlp(mlp.Program):
@@ -59,22 +59,33 @@ class Mlp(mlp.Program):
         return cost
 
 
-class Chain:
-    against = "total"
+class Chain(chain.Program):
+    def call(self) -> object:
+        function = {"sum": chain.total, "array": chain.array, "gradient": chain.gradient}
+        return function[self.kind](*self.inputs)
 
-    def __init__(self, size: int, **_: object):
-        self.x, self.z = chain.data(size)
 
-    def value(self) -> np.float32:
-        x, z = self.x, self.z
-        return (np.tanh(x * z + np.float32(0.5)) * np.exp(-x * x) + np.log1p(z)).sum()
+class Rows(rows.Program):
+    def call(self) -> list[np.ndarray]:
+        return rows.compute(self.kind, self.data)
 
-    def check(self) -> list[float]:
-        return [float(self.value())]
 
-    def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.value()
+class Optimizers(optimizers.Program):
+    def __init__(self, rule: str):
+        super().__init__(rule)
+        n = optimizers.STATES[rule]
+        self.states = [[np.zeros_like(p) for _ in range(n)] for p in self.parameters]
+        self.t = 0
+
+    def advance(self) -> None:
+        self.t += 1
+        for k, (p, g) in enumerate(zip(self.parameters, self.gradients)):
+            self.parameters[k], self.states[k] = optimizers.step(
+                np, self.rule, p, g, self.states[k], self.t
+            )
+
+    def values(self) -> list[np.ndarray]:
+        return self.parameters
 
 
 class Call:
@@ -92,4 +103,4 @@ class Call:
             x + 1
 
 
-PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call}
+PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call, "optimizers": Optimizers, "rows": Rows}

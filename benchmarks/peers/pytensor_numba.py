@@ -41,22 +41,15 @@ class Mlp(mlp.Program):
         return self.train(np.asarray(self.advance()))
 
 
-class Chain:
-    against = "total"
-
-    def __init__(self, size: int, **_: object):
-        self.inputs = chain.data(size)
+class Chain(chain.Program):
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
         x, z = pt.vector("x"), pt.vector("z")
         value = (pt.tanh(x * z + np.float32(0.5)) * pt.exp(-x * x) + pt.log1p(z)).sum()
         self.f = pytensor.function([x, z], value, mode="NUMBA", trust_input=True)
 
-    def check(self) -> list[float]:
-        return [float(self.f(*self.inputs))]
-
-    def run(self, iterations: int) -> None:
-        f, (x, z) = self.f, self.inputs
-        for _ in range(iterations):
-            f(x, z)
+    def call(self) -> np.ndarray:
+        return self.f(*self.inputs)
 
 
 class Call:

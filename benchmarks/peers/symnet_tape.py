@@ -4,8 +4,9 @@ import numpy as np
 
 import symnet
 import symnet.tensor as T
+from symnet import nn
 
-from ..cases import call, chain, layers, mlp, new_batch
+from ..cases import call, chain, layers, mlp, new_batch, optimizers, rows
 
 
 def _cost(x, y, parameters, loss="labels"):
@@ -42,22 +43,69 @@ class Mlp(mlp.Program):
         return self.train(self.advance())
 
 
-class Chain:
-    against = "total"
-
-    def __init__(self, size: int, **_: object):
-        self.inputs = chain.data(size)
+class Chain(chain.Program):
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
         x, z = T.vector("x"), T.vector("z")
         value = (T.tanh(x * z + 0.5) * T.exp(-x * x) + T.log1p(z)).sum()
+        if self.kind == "array":
+            value = T.sqrt(x * x + z * z) * T.nnet.sigmoid(x) - 0.1 * x
+        elif self.kind == "gradient":
+            value = [value, *symnet.grad(value, [x, z])]
         self.f = symnet.function([x, z], value)
 
-    def check(self) -> list[float]:
-        return [float(self.f(*self.inputs))]
+    def call(self) -> object:
+        return self.f(*self.inputs)
 
-    def run(self, iterations: int) -> None:
-        f, (x, z) = self.f, self.inputs
-        for _ in range(iterations):
-            f(x, z)
+
+def _layer_norm(x, scale, shift):
+    centred = x - x.mean(axis=1, keepdims=True)
+    variance = (centred**2).mean(axis=1, keepdims=True)
+    return centred / T.sqrt(variance + rows.EPSILON) * scale + shift
+
+
+class Rows(rows.Program):
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        x, upstream = T.matrix("x"), T.matrix("upstream")
+        scale, shift = T.vector("scale"), T.vector("shift")
+        labels = T.lvector("labels")
+        d = self.data
+        if self.kind == "softmax":
+            given, value = {x: d.x}, T.nnet.softmax(x)
+        elif self.kind == "cross-entropy":
+            cost = T.nnet.categorical_crossentropy(T.nnet.softmax(x), labels).mean()
+            given, value = {x: d.x, labels: d.labels}, symnet.grad(cost, x)
+        else:
+            given = {x: d.x, scale: d.scale, shift: d.shift}
+            value = _layer_norm(x, scale, shift)
+            if self.kind == "layer-norm-gradient":
+                value = symnet.grad((value * upstream).sum(), [x, scale, shift])
+                given[upstream] = d.upstream
+        self.f = symnet.function(list(given), value)
+        self.arguments = list(given.values())
+
+    def call(self) -> object:
+        return self.f(*self.arguments)
+
+
+_RULES = {"rate": "learning_rate", "decay": "weight_decay"}  # names of settings that differ
+
+
+class Optimizers(optimizers.Program):
+    def __init__(self, rule: str):
+        super().__init__(rule)
+        self.parameters = [symnet.shared(p) for p in self.parameters]
+        gradients = [symnet.shared(g) for g in self.gradients]
+        settings = {_RULES.get(name, name): value for name, value in self.settings.items()}
+        updates = getattr(nn, rule)(gradients, self.parameters, **settings)
+        self.f = symnet.function([], [], updates=updates)
+
+    def advance(self) -> None:
+        self.f()
+
+    def values(self) -> list[np.ndarray]:
+        return [p.get_value() for p in self.parameters]
 
 
 class Call:
@@ -121,4 +169,6 @@ PROGRAMS = {
     "call": Call,
     "new_batch": NewBatch,
     "layers": Layers,
+    "optimizers": Optimizers,
+    "rows": Rows,
 }

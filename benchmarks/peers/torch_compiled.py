@@ -33,11 +33,20 @@ class Mlp(torch_eager.Mlp):
 
 
 class Chain(torch_eager.Chain):
-    value = staticmethod(torch.compile(torch_eager.Chain.value))
+    compiled = staticmethod(torch.compile)
+
+
+class Rows(torch_eager.Rows):
+    compiled = staticmethod(torch.compile)
+
+
+class Optimizers(torch_eager.Optimizers):
+    fused = None
+    compiled = staticmethod(torch.compile)
 
 
 class Call(torch_eager.Call):
     f = staticmethod(torch.compile(torch_eager.Call.f))
 
 
-PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call}
+PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call, "optimizers": Optimizers, "rows": Rows}

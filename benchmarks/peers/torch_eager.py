@@ -1,11 +1,13 @@
 """PyTorch, eager: autograd and the update in place under `no_grad`."""
 
 import os
+from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..cases import call, chain, mlp
+from ..cases import call, chain, mlp, optimizers, rows
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
@@ -43,22 +45,103 @@ class Mlp(mlp.Program):
         return value.detach()
 
 
-class Chain:
-    against = "total"
+def total(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    return (torch.tanh(x * z + 0.5) * torch.exp(-x * x) + torch.log1p(z)).sum()
 
-    def __init__(self, size: int, **_: object):
-        self.x, self.z = (torch.from_numpy(v) for v in chain.data(size))
+
+def array(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    return torch.sqrt(x * x + z * z) * torch.sigmoid(x) - 0.1 * x
+
+
+class Chain(chain.Program):
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        self.x, self.z = (torch.from_numpy(v) for v in self.inputs)
+        if self.kind == "gradient":
+            self.x.requires_grad_(), self.z.requires_grad_()
+        self.f = self.compiled(array if self.kind == "array" else total)
 
     @staticmethod
-    def value(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return (torch.tanh(x * z + 0.5) * torch.exp(-x * x) + torch.log1p(z)).sum()
+    def compiled(f: Callable) -> Callable:
+        return f
 
-    def check(self) -> list[float]:
-        return [float(self.value(self.x, self.z))]
+    def call(self) -> object:
+        value = self.f(self.x, self.z)
+        if self.kind != "gradient":
+            return value
+        return value.detach(), *torch.autograd.grad(value, (self.x, self.z))
 
-    def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.value(self.x, self.z)
+
+def softmax(x: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(x, 1)
+
+
+def layer_norm(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    return F.layer_norm(x, (x.shape[1],), scale, shift, rows.EPSILON)
+
+
+class Rows(rows.Program):
+    """Gradients by autograd, the forward pass included, as in every training."""
+
+    def __init__(self, **parameters: object):
+        super().__init__(**parameters)
+        x, self.upstream, scale, shift, labels = (torch.from_numpy(v) for v in self.data)
+        f, self.arguments, self.wrt = {
+            "softmax": (softmax, [x], 0),
+            "cross-entropy": (F.cross_entropy, [x, labels], 1),
+            "layer-norm": (layer_norm, [x, scale, shift], 0),
+            "layer-norm-gradient": (layer_norm, [x, scale, shift], 3),
+        }[self.kind]
+        for v in self.arguments[: self.wrt]:
+            v.requires_grad_()
+        self.f = self.compiled(f)
+
+    @staticmethod
+    def compiled(f: Callable) -> Callable:
+        return f
+
+    def call(self) -> object:
+        value = self.f(*self.arguments)
+        if not self.wrt:
+            return value
+        upstream = self.upstream if value.ndim else None
+        return torch.autograd.grad(value, self.arguments[: self.wrt], upstream)
+
+
+class Optimizers(optimizers.Program):
+    """`fused=True` where `torch.optim` has it for the CPU."""
+
+    def __init__(self, rule: str):
+        super().__init__(rule)
+        self.parameters = [torch.from_numpy(p).requires_grad_() for p in self.parameters]
+        for p, g in zip(self.parameters, self.gradients):
+            p.grad = torch.from_numpy(g)
+        self.advance = self.compiled(self.optimizer().step)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        s, fused = self.settings, self.fused
+        p, rate, epsilon = self.parameters, s["rate"], s.get("epsilon")
+        betas = s.get("beta1"), s.get("beta2")
+        optim = torch.optim
+        return {
+            "sgd": lambda: optim.SGD(p, rate, fused=fused),
+            "momentum": lambda: optim.SGD(p, rate, s["momentum"], fused=fused),
+            "nesterov": lambda: optim.SGD(p, rate, s["momentum"], nesterov=True, fused=fused),
+            "adagrad": lambda: optim.Adagrad(p, rate, eps=epsilon, fused=fused),
+            "adadelta": lambda: optim.Adadelta(p, rate, s["rho"], epsilon),
+            "rmsprop": lambda: optim.RMSprop(p, rate, s["rho"], epsilon),
+            "adam": lambda: optim.Adam(p, rate, betas, epsilon, fused=fused),
+            "adamw": lambda: optim.AdamW(p, rate, betas, epsilon, s["decay"], fused=fused),
+        }[self.rule]()
+
+    fused = True
+
+    @staticmethod
+    def compiled(f: Callable) -> Callable:
+        return f
+
+    def values(self) -> list[np.ndarray]:
+        return [p.detach().numpy() for p in self.parameters]
 
 
 class Call:
@@ -80,4 +163,4 @@ class Call:
             f(x)
 
 
-PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call}
+PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call, "optimizers": Optimizers, "rows": Rows}
