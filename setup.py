@@ -51,11 +51,14 @@ setup(
         "cli": COMMAND_LINE,
         "gpu": [],  # nothing yet: the CUDA back end will need cupy
         "viz": ["matplotlib>=3.8"],  # symnet.nn.plots; networkx draws `symnet.to_networkx` with it
+        "sklearn": ["scikit-learn>=1.6"],  # symnet.sklearn: estimators for its pipelines
         "test": [
             *COMMAND_LINE,  # the tests run `symnet mnist`
             "pytest>=8",  # test runner
             "pytest-xdist>=3.5",  # both cores
             "hypothesis>=6.100",  # property tests
+            "scikit-learn>=1.6",  # its own checks of estimators
+            "pandas>=2.2",  # frames and series as data
             "scipy>=1.11",  # reference for special functions
             "mpmath>=1.3",  # exact values for ULP bounds
             "ruff>=0.6",  # lint and format

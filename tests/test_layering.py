@@ -24,13 +24,16 @@ ORDER = [
     ["backends"],
     ["function"],
     ["nn", "data"],
-    ["testing"],
+    ["testing", "sklearn"],
     ["cli"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 # may import anything: the benchmarks, the package itself, and its modules of Theano's names
 FREE = {"benchmarks", "symnet", "gradient", "printing"}
-HEAVY = ["numba", "networkx", "scipy", "matplotlib", "llvmlite", "rich", "cupy", "tqdm"]
+HEAVY = [
+    "numba", "networkx", "scipy", "matplotlib", "llvmlite", "rich", "cupy", "tqdm", "sklearn",
+    "pandas", "torch", "jax",
+]  # fmt: skip
 
 
 def sources():
