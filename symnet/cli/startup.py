@@ -1,7 +1,7 @@
 """Errors while symnet is imported, when it is the command: one line, as later ones are.
 
 `python -m symnet` imports the package before its `__main__`, and the installed command before
-`symnet.cli`; so `symnet/__init__.py` calls `one_line_errors` first of all.
+`symnet.cli`; so `symnet/__init__.py` imports this module first of all, and that is enough.
 """
 
 import os
@@ -31,3 +31,6 @@ def _hook(kind: type[BaseException], error: BaseException, traceback: TracebackT
         return
     print(f"symnet: {text}", file=sys.stderr, flush=True)
     raise SystemExit(status)
+
+
+one_line_errors()

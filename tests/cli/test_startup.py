@@ -8,10 +8,9 @@ import pytest
 # As the installed command does; what fails here fails as an import of symnet would.
 PROGRAM = """
 import sys
-from symnet.cli.startup import one_line_errors
-from symnet.errors import ConfigError
 sys.argv = [{name!r}]
-one_line_errors()
+import symnet.cli.startup
+from symnet.errors import ConfigError
 raise {error}
 """
 
