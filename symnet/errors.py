@@ -18,6 +18,7 @@
     ├── AssertionFailedError (AssertionError)  a user's Assert, or a debug-mode comparison
     ├── DataError (ValueError)                 a data file that is truncated, swapped or not ours
     ├── ConfigError (ValueError)               an unknown or malformed setting
+    ├── TrainingError (ArithmeticError)        training met NaN or infinite numbers
     └── CompilerError                          a bug in symnet: an internal check failed
         └── BackendError                       no compiler, no BLAS, or the machine refused
 
@@ -88,6 +89,20 @@ class DataError(SymnetError, ValueError):
 
 class ConfigError(SymnetError, ValueError):
     """A setting is unknown or its value is malformed."""
+
+
+class TrainingError(SymnetError, ArithmeticError):
+    """Training met numbers that are not finite, and stopped before the step that made them.
+
+    epoch, step  where, both counted from 1; step is None where it is not known
+    layer        name of the first layer with such numbers, or None
+    """
+
+    def __init__(
+        self, message: str, epoch: int = 0, step: int | None = None, layer: str | None = None
+    ):
+        super().__init__(message)
+        self.epoch, self.step, self.layer = epoch, step, layer
 
 
 class CompilerError(SymnetError):

@@ -1,0 +1,194 @@
+"""Checkpoints: all that a run of `fit` needs to go on as if it had never stopped.
+
+One safetensors file: parameters, state of layers and optimizer, state of random draws, what
+callbacks keep; and in its metadata, as JSON, the epoch, the history, and what the run was started
+with. It is written whole or not at all, and holds nothing that could execute.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symnet.errors import DataError
+from symnet.function import shared
+from symnet.nn import parameters
+from symnet.nn.training.callbacks import Callback
+from symnet.nn.training.data import Examples
+from symnet.nn.training.history import History
+
+FORMAT, VERSION = "symnet.checkpoint", "1"
+
+
+class Contents:
+    """What a checkpoint file holds.
+
+    values     arrays by name, those of `Program.trained`
+    settings   what the run was started with: JSON by name
+    history    the completed epochs
+    callbacks  pairs (class name, state)
+    stopped    whether a callback ended the run
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, np.ndarray],
+        settings: Mapping[str, Any],
+        history: History,
+        callbacks: Sequence[tuple[str, Mapping[str, Any]]],
+        stopped: bool,
+    ):
+        self.values, self.settings, self.history = dict(values), dict(settings), history
+        self.callbacks, self.stopped = list(callbacks), stopped
+
+
+def write(path: Path, contents: Contents) -> None:
+    """Errors: OSError; ImportError without safetensors."""
+    arrays = {f"value/{name}": value for name, value in contents.values.items()}
+    plain = []
+    for number, (kind, state) in enumerate(contents.callbacks):
+        kept: dict[str, Any] = {}
+        for name, value in state.items():
+            if isinstance(value, np.ndarray):
+                arrays[f"callback/{number}/{name}"] = value
+            else:
+                kept[name] = value
+        plain.append([kind, kept])
+    for number, losses in enumerate(contents.history.steps):
+        arrays[f"steps/{number}"] = losses
+    about = {
+        "settings": contents.settings,
+        "history": json.loads(contents.history.to_json()),
+        "callbacks": plain,
+        "stopped": contents.stopped,
+    }
+    metadata = {"format": FORMAT, "version": VERSION, "run": json.dumps(about)}
+    variables = {name: shared(array, borrow=True) for name, array in arrays.items()}
+    parameters.save_parameters(path, variables, metadata)
+
+
+def read(path: str | os.PathLike) -> Contents:
+    """Errors: DataError for a file that is truncated, not a checkpoint, or of another version."""
+    arrays, texts = parameters.read_parameters_and_metadata(path)
+    if texts.get("format") != FORMAT:
+        known = texts.get("format")
+        raise DataError(
+            f"{path} is a safetensors file, but no checkpoint of training: its format is "
+            + (f"{known!r}" if known else "not stated")
+        )
+    if texts.get("version") != VERSION:
+        raise DataError(
+            f"{path} is a checkpoint of version {texts.get('version')!r}; this symnet reads "
+            f"version {VERSION!r}"
+        )
+    try:
+        about = json.loads(texts["run"])
+        history = History.from_json(json.dumps(about["history"]))
+        history.steps = [arrays[f"steps/{k}"] for k in range(len(history))]
+        callbacks: list[tuple[str, dict[str, Any]]] = []
+        for number, (kind, state) in enumerate(about["callbacks"]):
+            prefix = f"callback/{number}/"
+            own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+            callbacks.append((str(kind), {**state, **own}))
+        values = {
+            name.removeprefix("value/"): array
+            for name, array in arrays.items()
+            if name.startswith("value/")
+        }
+        return Contents(values, about["settings"], history, callbacks, bool(about["stopped"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        raise DataError(
+            f"{path}: the description in this checkpoint is damaged: {problem!r}"
+        ) from None
+
+
+def compare(path: str | os.PathLike, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Whether a checkpoint is of the same run. Errors: DataError that names what differs."""
+    different = []
+    for name, value in wanted.items():
+        before = found.get(name)
+        if before != json.loads(json.dumps(value)):
+            short = len(str(before)) < 60 and len(str(value)) < 60 and "digest" not in name
+            different.append(f"{name} ({before}, now {value})" if short else name)
+    if different:
+        raise DataError(
+            f"{path} is the checkpoint of another run; what differs: {'; '.join(different)}. "
+            "Remove the file, or choose another one, to start anew"
+        )
+
+
+def check_values(
+    path: str | os.PathLike, found: Mapping[str, np.ndarray], wanted: Mapping[str, Any]
+) -> None:
+    """Whether arrays are those of these shared variables. Errors: DataError."""
+    problems = [f"holds no {name}" for name in wanted if name not in found]
+    problems += [f"holds {name}, which the model has not" for name in found if name not in wanted]
+    for name, variable in wanted.items():
+        if name in found:
+            value, storage = found[name], variable.storage
+            if (value.shape, value.dtype) != (storage.shape, storage.dtype):
+                problems.append(
+                    f"holds {name} as {value.dtype}{value.shape}, expected "
+                    f"{storage.dtype}{storage.shape}"
+                )
+    if problems:
+        raise DataError(f"{path} {'; it '.join(problems)}")
+
+
+def match(
+    path: str | os.PathLike,
+    found: Sequence[tuple[str, Mapping[str, Any]]],
+    callbacks: Sequence[Callback],
+) -> list[Callable[[], None]]:
+    """What gives callbacks their states back: the n-th of a class gets the n-th state of that
+    class. Errors: DataError for a state that nobody takes."""
+    free = list(callbacks)
+    actions: list[Callable[[], None]] = []
+    for kind, state in found:
+        taker = next((c for c in free if type(c).__name__ == kind), None)
+        if taker is None:
+            if state:
+                raise DataError(f"{path} holds the state of a callback {kind}, which is not given")
+            continue
+        free.remove(taker)
+        if state:
+            actions.append(_restorer(path, taker, state))
+    return actions
+
+
+def _restorer(
+    path: str | os.PathLike, callback: Callback, state: Mapping[str, Any]
+) -> Callable[[], None]:
+    def restore() -> None:
+        try:
+            callback.restore(state)
+        except KeyError as missing:
+            raise DataError(
+                f"{path}: the state of {type(callback).__name__} has no {missing}"
+            ) from None
+
+    return restore
+
+
+def digest(examples: Examples | None) -> dict[str, str | None]:
+    """Digests of inputs, targets and weights."""
+    if examples is None:
+        return {"inputs": None, "targets": None, "weights": None}
+    weights = [] if examples.weights is None else [examples.weights]
+    return {
+        "inputs": _digest(examples.inputs),
+        "targets": _digest(examples.targets),
+        "weights": _digest(weights) if weights else None,
+    }
+
+
+def _digest(arrays: Sequence[np.ndarray]) -> str:
+    found = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        found.update(f"{array.dtype.str}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return found.hexdigest()

@@ -1,0 +1,146 @@
+"""What `compile` chooses: the loss, the metrics, and how the parameters follow."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from symnet.autodiff import grad
+from symnet.errors import ConfigError
+from symnet.nn import clipping, names
+from symnet.nn.metrics import Metric
+from symnet.nn.schedules import Schedule
+
+Rule = Callable[..., dict]
+
+
+class Settings:
+    """The arguments of `Trainable.compile`, looked up and checked.
+
+    optimizer      update rule f(gradients, parameters, learning_rate)
+    losses         functions f(prediction, target), one for all outputs or one for each
+    loss_weights   a factor for each output's loss, or None
+    metrics        `Metric` objects, measured on every output
+    learning_rate  a number, or a `Schedule` of the time in epochs
+
+    Errors: ConfigError.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        loss: Any,
+        metrics: Iterable[Any],
+        learning_rate: Any,
+        clip_norm: float | None,
+        clip_value: float | None,
+        loss_weights: Sequence[float] | None,
+    ):
+        self.optimizer: Rule = names.lookup("optimizer", optimizer)
+        if loss is None:
+            raise ConfigError(
+                f"compile: choose a loss, one of {', '.join(names.names_of('loss'))}, or a "
+                "function of (prediction, target)"
+            )
+        several = isinstance(loss, (list, tuple))
+        self.losses = [names.lookup("loss", one) for one in (loss if several else [loss])]
+        if not self.losses:
+            raise ConfigError("compile: the list of losses is empty")
+        listed = [metrics] if isinstance(metrics, str | Metric) or callable(metrics) else metrics
+        self.metrics: list[Metric] = [names.lookup("metric", one) for one in listed]
+        named = [metric.name for metric in self.metrics]
+        for name in named:
+            if named.count(name) > 1 or name == "loss":
+                raise ConfigError(f"compile: two metrics are called {name!r}")
+        self.learning_rate = self._rate(learning_rate)
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+            if limit is not None and not (_is_number(limit) and 0 < limit < math.inf):
+                raise ConfigError(f"{name}={limit!r:.40}: a finite number above 0 is wanted")
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.loss_weights = None if loss_weights is None else [float(w) for w in loss_weights]
+        if self.loss_weights is not None and not all(
+            math.isfinite(w) and w >= 0 for w in self.loss_weights
+        ):
+            raise ConfigError(f"loss_weights={self.loss_weights}: at least 0, and finite")
+
+    def _rate(self, given: Any) -> float | Schedule:
+        if given is None:
+            parameter = inspect.signature(self.optimizer).parameters.get("learning_rate")
+            given = None if parameter is None else parameter.default
+            if given is None or given is inspect.Parameter.empty:
+                raise ConfigError(
+                    "compile: the optimizer has no learning rate of its own; give one"
+                )
+        if isinstance(given, Schedule):
+            return given
+        if isinstance(given, str | dict):
+            schedule: Schedule = names.lookup("schedule", given)
+            return schedule
+        if not _is_number(given) or not 0 <= given < math.inf:
+            raise ConfigError(
+                f"learning_rate={given!r:.60}: a finite number, at least 0, or a schedule is wanted"
+            )
+        return float(given)
+
+    def functions(self, outputs: int) -> list[Callable[..., Any]]:
+        """The loss function of each output. Errors: ConfigError for another number of them."""
+        if len(self.losses) not in (1, outputs):
+            raise ConfigError(f"{len(self.losses)} losses for {outputs} outputs")
+        return self.losses * outputs if len(self.losses) == 1 else self.losses
+
+    def factors(self, outputs: int) -> list[float]:
+        """The factor of each output's loss."""
+        if self.loss_weights is None:
+            return [1.0] * outputs
+        if len(self.loss_weights) != outputs:
+            raise ConfigError(f"{len(self.loss_weights)} loss_weights for {outputs} outputs")
+        return self.loss_weights
+
+    def updates(self, loss: Any, parameters: Sequence[Any], learning_rate: Any) -> dict:
+        """New values of the parameters and of the optimizer's state."""
+        if not parameters:
+            return {}
+        gradients = grad(loss, list(parameters))
+        if self.clip_value is not None:
+            gradients = clipping.by_value(gradients, self.clip_value)
+        if self.clip_norm is not None:
+            gradients = clipping.by_global_norm(gradients, self.clip_norm)
+        return self.optimizer(gradients, list(parameters), learning_rate=learning_rate)
+
+    def describe(self) -> dict[str, Any]:
+        """The arguments of `compile` in terms of JSON. Errors: ConfigError for functions that
+        have no name."""
+        rate = self.learning_rate
+        described = names.describe("schedule", rate) if isinstance(rate, Schedule) else rate
+        several = [names.describe("loss", loss) for loss in self.losses]
+        return {
+            "optimizer": names.describe("optimizer", self.optimizer),
+            "loss": several[0] if len(several) == 1 else several,
+            "metrics": [names.describe("metric", metric) for metric in self.metrics],
+            "learning_rate": described,
+            "clip_norm": self.clip_norm,
+            "clip_value": self.clip_value,
+            "loss_weights": self.loss_weights,
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """The same with something for every function, so that two runs can be compared."""
+        try:
+            return self.describe()
+        except ConfigError:
+            named = [getattr(f, "__qualname__", type(f).__name__) for f in self.losses]
+            return {
+                "optimizer": getattr(self.optimizer, "__qualname__", str(self.optimizer)),
+                "loss": named,
+                "metrics": [metric.name for metric in self.metrics],
+                "learning_rate": str(self.learning_rate),
+                "clip_norm": self.clip_norm,
+                "clip_value": self.clip_value,
+                "loss_weights": self.loss_weights,
+            }
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, bool | str) and isinstance(
+        getattr(value, "item", lambda: value)(), int | float
+    )
