@@ -44,10 +44,20 @@ from symnet.nn.layers import (
     Reshape,
     Subtract,
 )
-from symnet.nn.models import Model, Sequential
+from symnet.nn.models import Model, Sequential, load
 from symnet.nn.parameters import load_parameters, read_parameters, save_parameters
 from symnet.nn.penalties import l1, l1_l2, l2
 from symnet.nn.seeds import set_seed
+from symnet.nn.training.callbacks import (
+    Callback,
+    Checkpoint,
+    CSVLog,
+    EarlyStopping,
+    LearningRateSchedule,
+    ReduceOnPlateau,
+)
+from symnet.nn.training.history import History
+from symnet.nn.training.progress import Progress
 from symnet.nn.updates import (
     adadelta,
     adagrad,
@@ -65,20 +75,28 @@ __all__ = [
     "Add",
     "AlphaDropout",
     "Average",
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
     "Concatenate",
     "Dense",
     "Dropout",
+    "EarlyStopping",
     "Flatten",
     "Forward",
     "GaussianDropout",
     "GaussianNoise",
+    "History",
     "Input",
     "Lambda",
     "Layer",
+    "LearningRateSchedule",
     "Maximum",
     "Minimum",
     "Model",
     "Multiply",
+    "Progress",
+    "ReduceOnPlateau",
     "Rescaling",
     "Reshape",
     "Sequential",
@@ -100,6 +118,7 @@ __all__ = [
     "l2",
     "lecun_normal",
     "lecun_uniform",
+    "load",
     "load_parameters",
     "losses",
     "metrics",

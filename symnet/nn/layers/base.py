@@ -10,10 +10,22 @@
             return x * self.factor
 
     y = Scale()(x)        # builds the layer on its first call
+
+Layers that a layer holds as attributes, alone or in a list, are parts of it: their parameters are
+its own, too, and what it calls in `output` is passed in the same mode::
+
+    class Block(nn.Layer):
+        def __init__(self, units):
+            super().__init__()
+            self.inner = nn.Dense(units, activation="relu")
+
+        def output(self, x, forward):
+            return x + self.inner(x)
 """
 
 import inspect
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -66,6 +78,13 @@ class Forward:
         self.penalties.append(penalty)
 
 
+class _Running(threading.local):
+    forward: Forward | None = None  # of the layer whose `output` is running
+
+
+_running = _Running()
+
+
 class Call:
     """A record of a layer's call. Symbolic outputs carry it on their tags, and models replay it."""
 
@@ -112,11 +131,13 @@ class Layer:
         self.preset = None
         self.seed = None
         self._given_name = self._name = None
+        self._prefix = ""
         self._arguments = (args, kwargs)
         self._parameters = {}
         self._state = {}
         self._penalties = []
         self._generator = None
+        self._parts = {}
         return self
 
     preset: Mapping[str, np.ndarray] | None  # initial values that a file holds
@@ -124,10 +145,21 @@ class Layer:
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _given_name: str | None
     _name: str | None
+    _prefix: str
     _parameters: dict[str, SharedVariable]
     _state: dict[str, SharedVariable]
     _penalties: list[tuple[Callable[[Variable], Variable], SharedVariable]]
     _generator: np.random.Generator | None
+    _parts: dict[str, "Layer"]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if isinstance(value, Layer):
+            self._parts[name] = value
+        elif isinstance(value, (list, tuple)) and any(isinstance(v, Layer) for v in value):
+            for k, part in enumerate(value):
+                if isinstance(part, Layer):
+                    self._parts[f"{name}_{k}"] = part
 
     def __init__(self, name: str | None = None, seed: Any = None):
         self.seed = seed
@@ -152,6 +184,10 @@ class Layer:
             for key, value in self.arguments().items()
             if key not in ("name", "seed")
         }
+
+    def describe(self) -> dict[str, Any]:
+        """The layer in terms of JSON, see `models.description`. Errors: ConfigError."""
+        return {"class": type(self).__name__, "name": self.name, "config": self.config()}
 
     @classmethod
     def from_config(cls, settings: Mapping[str, Any]) -> Self:
@@ -201,7 +237,10 @@ class Layer:
 
         With `trainable = False` that is nothing; the parameters are part of the state then.
         """
-        return list(self._parameters.values()) if self.trainable else []
+        if not self.trainable:
+            return []
+        own = [*self._parameters.values(), *(v for p in self._parts.values() for v in p.parameters)]
+        return list(dict.fromkeys(own))
 
     @property
     def state(self) -> list[SharedVariable]:
@@ -211,14 +250,21 @@ class Layer:
 
     def named_variables(self) -> dict[str, SharedVariable]:
         """Everything that is saved, by its name within the layer; trained or not."""
-        return {**self._parameters, **self._state}
+        found = {v: name for name, v in (self._parameters | self._state).items()}
+        for part_name, part in self._parts.items():
+            for name, v in part.named_variables().items():
+                found.setdefault(v, f"{part_name}.{name}")
+        return {name: v for v, name in found.items()}
 
     def penalties(self) -> dict[SharedVariable, Variable]:
         """What the penalty of each trained parameter adds to the loss, a scalar expression."""
         if not self.trainable:
             return {}
         with origins.at(self.origin):
-            return {shared: penalty(shared) for penalty, shared in self._penalties}
+            found = {shared: penalty(shared) for penalty, shared in self._penalties}
+        for part in self._parts.values():
+            found |= part.penalties()
+        return found
 
     def penalty(self) -> Variable | None:
         """The sum of `penalties()`; None where there are none."""
@@ -237,10 +283,13 @@ class Layer:
                 raise ConfigError(f"{self.described()}: *{name} cannot be saved; write config()")
         return found
 
-    def __call__(self, *inputs: Any, train: bool = False, forward: Forward | None = None) -> Any:
+    def __call__(
+        self, *inputs: Any, train: bool | None = None, forward: Forward | None = None
+    ) -> Any:
         """The layer's output for symbolic inputs, or for arrays, which become constants.
 
-        Several inputs may come as one list. The first call builds the layer.
+        Several inputs may come as one list. The first call builds the layer. Inside the `output`
+        of another layer the pass is that one's, else it is not for training, unless you say so.
 
         Errors: those of `build` and `output`, which also name the layer and the line that made it.
         """
@@ -249,7 +298,10 @@ class Layer:
             raise TypeMismatchError(f"{self.described()}: called without an input")
         with self._naming():
             variables = [as_tensor(x) for x in given]
-        made = self.apply(variables, Forward(train) if forward is None else forward)
+        if forward is None:
+            running = _running.forward
+            forward = running if running and train is None else Forward(bool(train))
+        made = self.apply(variables, forward)
         with origins.at(self.origin):
             outputs = [of_its_own(v) for v in made]
         call = Call(self, variables, outputs)
@@ -261,7 +313,11 @@ class Layer:
         """The outputs for inputs, building the layer if need be; no record is made."""
         with self._naming(), origins.at(self.origin):
             self.ensure_built([v.type.shape for v in inputs])
-            made = self.output(*inputs, forward=forward)
+            before, _running.forward = _running.forward, forward
+            try:
+                made = self.output(*inputs, forward=forward)
+            finally:
+                _running.forward = before
             if made is None:
                 raise TypeMismatchError(f"{type(self).__name__}.output returned None")
             outputs = [as_tensor(v) for v in (made if isinstance(made, (list, tuple)) else [made])]
@@ -277,24 +333,43 @@ class Layer:
         except BaseException:
             self.forget()
             raise
+        self._hand_down()
         self.built = True
         self.preset = self._generator = None
+        self.rename(self.name, self._prefix)
+
+    def _hand_down(self) -> None:
+        """Let parts that are not built have their share of a file's values, or of the seed."""
+        if self.seed is not None and self._generator is None:
+            self._generator = seeds.generator(self.seed)
+        for name, part in self._parts.items():
+            if part.built:
+                continue
+            if self.preset is not None:
+                part.preset = values_under(name, self.preset)
+            elif self._generator is not None:
+                part.seed_from(np.random.SeedSequence(int(self._generator.integers(2**63))))
 
     def forget(self) -> None:
         """Be as before the first call, without parameters."""
         self._parameters, self._state, self._penalties = {}, {}, []
         self.built = False
+        for part in self._parts.values():
+            part.forget()
 
     def seed_from(self, sequence: np.random.SeedSequence) -> None:
         """Draw initial values from this sequence, if the layer has no seed of its own."""
         if self.seed is None and not self.built:
             self._generator = np.random.default_rng(sequence)
 
-    def rename(self, name: str, prefix: str = "") -> None:
+    def rename(self, name: str, prefix: str | None = None) -> None:
         """Be called `name` in a model; parameters are then called prefix + name + "." + theirs."""
-        self._name = name
-        for own, shared in self.named_variables().items():
+        prefix = prefix or ""
+        self._name, self._prefix = name, prefix
+        for own, shared in (self._parameters | self._state).items():
             shared.name = f"{prefix}{name}.{own}"
+        for part_name, part in self._parts.items():
+            part.rename(part_name, f"{prefix}{name}.")
 
     @property
     def has_given_name(self) -> bool:
@@ -331,13 +406,13 @@ class Layer:
         return f"<{type(self).__name__} {self.name}>"
 
     def _shared(self, name: str, shape: Sequence[int], initializer: Any) -> SharedVariable:
-        if checked_name(name) in self.named_variables():
+        if checked_name(name) in self._parameters | self._state:
             raise ConfigError(f"{self.described()} has a parameter {name} already")
         sizes = tuple(shape)
         if any(not isinstance(n, (int, np.integer)) or n < 0 for n in sizes):
             raise ShapeError(f"parameter {name} of shape {sizes}: every size must be known")
         value = self._initial(name, sizes, initializer)
-        shared = make_shared(value, f"{self.name}.{name}", shape=sizes)
+        shared = make_shared(value, f"{self._prefix}{self.name}.{name}", shape=sizes)
         shared.origin = self.origin
         return shared
 
@@ -385,6 +460,11 @@ def of_its_own(variable: Variable) -> Variable:
     if owner is None:
         return identity(variable)
     return owner.op.make_node(*owner.inputs, origin=owner.origin).outputs[variable.index]
+
+
+def values_under(name: str, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The values whose names start with `name` and a dot, by the rest of their names."""
+    return {k[len(name) + 1 :]: v for k, v in values.items() if k.startswith(f"{name}.")}
 
 
 def snake_case(name: str) -> str:

@@ -22,14 +22,7 @@ Json = dict[str, Any]
 
 def described_layer(layer: Layer) -> Json:
     """A layer. Errors: ConfigError for what no file can hold."""
-    config = layer.config()
-    if config.get("class") in ("Sequential", "Model") and "layers" in config:
-        found = dict(config)  # a network says it all
-    else:
-        found = {"class": type(layer).__name__, "name": layer.name, "config": config}
-    if not layer.trainable:
-        found["trainable"] = False
-    return found
+    return layer.describe() | ({} if layer.trainable else {"trainable": False})
 
 
 def described_type(type_: TensorType, name: str) -> Json:

@@ -51,7 +51,7 @@ class Model(Network):
         _check_use(given, targets, self._steps)
         self._from, self._to = given, targets
         self.layers = layers_in(self._steps)
-        self._outermost()
+        self.name_layers()
         # of its own: the user's may be expressions themselves, or made for training
         self.inputs = [
             placeholder(v.type.shape, v.type.dtype, v.name or f"input_{k}")

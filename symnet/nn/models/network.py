@@ -29,6 +29,7 @@ class Network(Layer, Trainable):
     outputs: list[Any]
     layers: list[Layer]
     calls: list[Call]  # of the layers, from `inputs` to `outputs`
+    _inside = ""  # what parameters' names start with
 
     def build(self, input_shapes: Any) -> None:  # type: ignore[override]
         """Make the parameters, for inputs of these shapes, of which the batch is the first size:
@@ -70,6 +71,9 @@ class Network(Layer, Trainable):
     def config(self) -> dict[str, Any]:
         return self.describe()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # `layers` says what the parts are
+
     @property
     def parameters(self) -> list[SharedVariable]:
         """What training changes: the parameters of the layers that are `trainable`."""
@@ -101,10 +105,13 @@ class Network(Layer, Trainable):
         for layer, child in zip(self.layers, sequence.spawn(len(self.layers))):
             layer.seed_from(child)
 
-    def rename(self, name: str, prefix: str = "") -> None:
+    def rename(self, name: str, prefix: str | None = None) -> None:
+        """Be called `name`; in another network, which gives a prefix, parameters have longer
+        names."""
         self._name = name
+        self._inside = "" if prefix is None else f"{prefix}{name}."
         for layer in self.layers:
-            layer.rename(layer.name, f"{prefix}{name}.")
+            layer.rename(layer.name, self._inside)
 
     def flops(self, inputs: Sequence[Shape], output: Shape) -> int:
         """The sum over the layers, for the shapes that the network was built for."""
@@ -129,6 +136,13 @@ class Network(Layer, Trainable):
         """Write the network to one safetensors file, from which `nn.load` makes it again; an older
         file of that name stays whole until the new one is. Errors: ConfigError for layers that no
         file can hold, OSError."""
+        places = leaves(self)
+        for layer in places:
+            if sum(layer is other for other in places) > 1:
+                raise ConfigError(
+                    f"{layer.described()} is part of two networks in {self.name}, which a file "
+                    "cannot say; save_weights writes the parameters alone"
+                )
         saving.save(self, path)
 
     def save_weights(self, path: str | os.PathLike) -> None:
@@ -140,14 +154,22 @@ class Network(Layer, Trainable):
         DataError, OSError; ConfigError for a network that has none yet."""
         saving.load_weights(self, path)
 
-    def _outermost(self) -> None:
-        """Name the layers, and after them the parameters."""
-        name_layers(self.layers)
+    def name_layers(self) -> None:
+        """Give the layers names, and the parameters those of their layers."""
+        name_layers(self.layers, self._inside)
 
 
-def name_layers(layers: Sequence[Layer]) -> None:
-    """Give every layer without a name one of its own. Errors: ConfigError for a name given
-    twice."""
+def leaves(network: Network) -> list[Layer]:
+    """The layers that are no networks, those inside other networks too, as often as they occur."""
+    found: list[Layer] = []
+    for layer in network.layers:
+        found.extend(leaves(layer) if isinstance(layer, Network) else [layer])
+    return found
+
+
+def name_layers(layers: Sequence[Layer], prefix: str) -> None:
+    """Give every layer without a name one of its own; `prefix` is for parameters. Errors:
+    ConfigError for a name given twice."""
     taken: dict[str, Layer] = {}
     for layer in layers:
         if layer.has_given_name:
@@ -165,9 +187,8 @@ def name_layers(layers: Sequence[Layer]) -> None:
             count += 1
             name = f"{snake_case(type(layer).__name__)}_{count}"
         taken[name] = layer
-        layer.rename(name)
     for name, layer in taken.items():
-        layer.rename(name)
+        layer.rename(name, prefix)
 
 
 def placeholder(shape: Shape, dtype: str, name: str) -> Any:

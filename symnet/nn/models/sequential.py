@@ -87,7 +87,7 @@ class Sequential(Network):
         self.calls = [call for call in forward.calls if call.layer in self.layers]
         self._input = type_
         self.built = True
-        self._outermost()
+        self.name_layers()
 
     def _connect(self, inputs: list[Any], forward: Forward) -> list[Any]:
         for layer in self._stack:
@@ -115,7 +115,7 @@ class Sequential(Network):
         self._stack.append(layer)
         self.layers = list(dict.fromkeys(self._stack))
         try:
-            self._outermost()
+            self.name_layers()
         except BaseException:
             self._remove_last()
             raise
