@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from symnet import tensor as T
 from symnet.errors import ConfigError
 from symnet.nn import activations, init, losses, metrics, penalties, schedules, updates
 
@@ -63,6 +64,11 @@ _TABLES: dict[str, dict[str, Any]] = {
         mse=metrics.mean_squared_error,
         mae=metrics.mean_absolute_error,
     ),
+}
+
+# other things that do the same
+_SAME: dict[str, dict[Any, str]] = {
+    "activation": {T.tanh: "tanh", T.nnet.leaky_relu: "leaky_relu"},
 }
 
 _BASES: dict[str, type] = {
@@ -197,6 +203,9 @@ def _settings_of(function: Callable[..., Any]) -> list[str]:
 
 def _name(kind: str, thing: Any) -> str:
     for name, known in _TABLES[kind].items():
+        if known is thing:
+            return name
+    for known, name in _SAME.get(kind, {}).items():
         if known is thing:
             return name
     shown = getattr(thing, "__qualname__", None) or repr(thing)
