@@ -469,7 +469,7 @@ def values_under(name: str, values: Mapping[str, np.ndarray]) -> dict[str, np.nd
 
 def snake_case(name: str) -> str:
     """GaussianNoise becomes gaussian_noise."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().strip("_")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", name).lower().strip("_")
 
 
 def checked_name(name: Any) -> str:

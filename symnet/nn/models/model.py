@@ -7,7 +7,7 @@ from symnet.errors import ConfigError, ShapeError, TypeMismatchError, UnusedInpu
 from symnet.graph.describe import describe as described_variable
 from symnet.graph.describe import listed
 from symnet.graph.variables import Constant, SharedVariable, Variable
-from symnet.nn.layers.base import Call, Forward
+from symnet.nn.layers.base import Call, Forward, call_of
 from symnet.nn.models.description import described_layer, described_type
 from symnet.nn.models.network import Network, placeholder
 from symnet.nn.models.replay import Step, layers_in, replay, steps_between
@@ -60,6 +60,7 @@ class Model(Network):
         forward = Forward()
         with self._naming():
             self.outputs = self._connect(self.inputs, forward)
+        self._name_outputs()
         self.calls = [call for call in forward.calls if call.layer in self.layers]
         self.built = True
 
@@ -73,6 +74,20 @@ class Model(Network):
                 f"{self.described()} takes {', '.join(str(v.type) for v in self.inputs)}, not "
                 f"shapes {', '.join(str(tuple(s)) for s in shapes)}"
             )
+
+    def _name_outputs(self) -> None:
+        """Call the outputs as the user does, or else after the layers that make them."""
+        taken: set[str] = set()
+        for output, target in zip(self.outputs, self._to):
+            call = call_of(target)
+            base = target.name or (call.layer.name if call else "output")
+            name, count = base, 0
+            while name in taken:
+                count += 1
+                name = f"{base}_{count}"
+            taken.add(name)
+            if output.owner is not None:
+                output.name = name
 
     def _connect(self, inputs: list[Any], forward: Forward) -> list[Any]:
         return replay(self._steps, self._to, dict(zip(self._from, inputs)), forward)

@@ -133,9 +133,9 @@ class Network(Layer, Trainable):
         return summary(self)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the network to one safetensors file, from which `nn.load` makes it again; an older
-        file of that name stays whole until the new one is. Errors: ConfigError for layers that no
-        file can hold, OSError."""
+        """Write the network to one safetensors file, from which `nn.load` makes it again, compiled
+        if loss, optimizer and metrics are known by name. An older file of that name stays whole
+        until the new one is. Errors: ConfigError for layers that no file can hold, OSError."""
         places = leaves(self)
         for layer in places:
             if sum(layer is other for other in places) > 1:

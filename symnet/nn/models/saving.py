@@ -5,7 +5,7 @@ Metadata of the file::
     format    "symnet.model"
     version   "1"
     model     the architecture, see `models.description`; absent where only the weights are saved
-    training  what `compile` was called with, if it was
+    training  what `compile` was called with; absent where it was not, or not with names alone
 
 A file holds numbers and texts. Nothing in it is executed; classes of layers are looked up by name
 among symnet's own and those that the caller hands in.
@@ -29,7 +29,12 @@ FORMAT, VERSION = "symnet.model", "1"
 
 def save(network: "Network", path: str | os.PathLike) -> None:
     """Write architecture, parameters and state. Errors: ConfigError, OSError."""
-    _write(network, path, {"model": _text(network.describe())})
+    _check_built(network, "save")
+    metadata = {"model": _text(network.describe())}
+    training = _training(network)
+    if training is not None:
+        metadata["training"] = _text(training)
+    _write(network, path, metadata)
 
 
 def save_weights(network: "Network", path: str | os.PathLike) -> None:
@@ -73,6 +78,15 @@ def _write(network: "Network", path: str | os.PathLike, metadata: dict[str, str]
     _check_built(network, "save")
     metadata = {"format": FORMAT, "version": VERSION, **metadata}
     save_parameters(Path(path), network.named_variables(), metadata)
+
+
+def _training(network: "Network") -> Any:
+    """What `compile` chose; None where it was not called, or with functions of the user's own:
+    those are in no file, but the network still is."""
+    try:
+        return network.compile_config()
+    except ConfigError:
+        return None
 
 
 def _check_built(network: "Network", what: str) -> None:
