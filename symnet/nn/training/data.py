@@ -21,7 +21,6 @@ from symnet.errors import (
     DataError,
     IndexOutOfBoundsError,
     ShapeError,
-    SymnetError,
     TypeMismatchError,
 )
 from symnet.graph.types import FLOATS, TensorType
@@ -136,7 +135,7 @@ def _of_numbers(array: np.ndarray, what: str, given: Any) -> np.ndarray:
 def _plain(array: np.ndarray, dtype: Any, what: str) -> np.ndarray:
     """In native byte order, contiguous, aligned; values checked after rounding to `dtype`."""
     with np.errstate(over="ignore"):
-        made = np.require(array, dtype=dtype, requirements="CA").reshape(array.shape)
+        made = np.require(array, dtype=dtype, requirements=["C", "A"]).reshape(array.shape)
     check_finite(made, what, array)
     return made
 
@@ -210,19 +209,21 @@ def _input(array: np.ndarray, variable: Variable | None, what: str, given: Any) 
     wanted = None if variable is None else variable.type.dtype
     if kind == "f":
         if wanted is not None and wanted not in FLOATS:
-            raise TypeMismatchError(
-                f"{what} has dtype {array.dtype}, the model's input {variable} is {variable.type}"
-            )
+            raise _wrong_dtype(array, variable, what)
         try:
             return _plain(array, wanted or _float_of(array), what)
         except DataError as problem:
             raise _with_column(problem, array, given) from None
     if wanted is not None and wanted not in FLOATS and wanted != array.dtype.name:
         if not np.can_cast(array.dtype, wanted, "safe"):
-            raise TypeMismatchError(
-                f"{what} has dtype {array.dtype}, the model's input {variable} is {variable.type}"
-            )
+            raise _wrong_dtype(array, variable, what)
     return _plain(array, array.dtype.newbyteorder("="), what)
+
+
+def _wrong_dtype(array: np.ndarray, variable: Any, what: str) -> TypeMismatchError:
+    return TypeMismatchError(
+        f"{what} has dtype {array.dtype}, the model's input {variable} is {variable.type}"
+    )
 
 
 def _float_of(array: np.ndarray) -> str:
@@ -278,13 +279,21 @@ def read_targets(
         given, names = _several(y, outputs, what)
     made = []
     for one, name, output, function in zip(given, names, outputs, functions):
-        array = as_array(one, name)
-        if not array.ndim:
-            raise ShapeError(f"{name} is one number; one target per example is wanted")
-        if len(array) != count:
-            raise ShapeError(f"x has {count} examples, {name} has {len(array)}: {array.shape}")
+        array = check_length(one, count, name)
         made.append(_target(array, output.type, _unwrapped(function), name))
     return made
+
+
+def check_length(y: Any, count: int, what: str = "y") -> np.ndarray:
+    """Targets as an array, `count` of them."""
+    if y is None:
+        raise DataError(f"{what} is missing: give targets (to an autoencoder, its inputs)")
+    array = as_array(y, what)
+    if not array.ndim:
+        raise ShapeError(f"{what} is one number; one target per example is wanted")
+    if len(array) != count:
+        raise ShapeError(f"x has {count} examples, {what} has {len(array)}: {array.shape}")
+    return array
 
 
 def _unwrapped(function: Any) -> Any:
@@ -384,7 +393,7 @@ def _labels(array: np.ndarray, classes: int | None, what: str, name: str) -> np.
             f"{what}{_first(wrong)} is {array[wrong][0]}: the model's output has {classes} "
             f"class{'es' if classes > 1 else ''}, 0 to {classes - 1}{advice}"
         )
-    return np.require(array, dtype="int64", requirements="CA").reshape(array.shape)
+    return np.require(array, dtype="int64", requirements=["C", "A"]).reshape(array.shape)
 
 
 def _first(wrong: np.ndarray) -> str:
@@ -482,8 +491,3 @@ def checked_split(count: int, share: float) -> int:
             f"validation_split={share:g} of {count} examples is {held}: both parts need some"
         )
     return held
-
-
-def renamed(error: SymnetError, before: str) -> SymnetError:
-    """The same error with a text in front."""
-    return type(error)(f"{before}{error}")

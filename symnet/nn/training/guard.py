@@ -72,13 +72,14 @@ def _first(
 ) -> tuple[str, str | None]:
     """The first layer whose output or, from the last layer back, whose gradient is not finite."""
     gradients = grad(program.loss, program.parameters) if program.parameters else []
-    outputs = [v for _, made in program.forward.outputs for v in made]
+    outputs = [v for call in program.forward.calls for v in call.outputs]
     try:
         known = evaluate_all([*outputs, program.loss, *gradients], program.batch(feed, number))
     except SymnetError as problem:
         return f"and it cannot be looked into: {problem}", None
-    for layer, made in program.forward.outputs:
-        for output in made:
+    for call in program.forward.calls:
+        layer = call.layer
+        for output in call.outputs:
             if output in known and not finite(known[output]):
                 bad = _bad(known[output])
                 text = f"the output of {layer.described()}, is the first that is not {bad}"
@@ -106,7 +107,8 @@ def _first(
 
 
 def _owner(program: Program, variable: SharedVariable) -> Any:
-    for layer, _ in program.forward.outputs:
+    for call in program.forward.calls:
+        layer = call.layer
         if any(variable is own for own in layer.named_variables().values()):
             return layer
     return None

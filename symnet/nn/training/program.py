@@ -97,11 +97,11 @@ class Feed:
         self.inputs = [holder(a, f"x{k}") for k, a in enumerate(examples.inputs)]
         self.targets = [holder(a, f"y{k}") for k, a in enumerate(examples.targets)]
         weights = examples.weights
-        self.weights = None if weights is None else holder(weights, "weights")
+        self.weights: Any = None if weights is None else holder(weights, "weights")
         self.order: Any = shared(np.zeros(0, "int64"), name="order", shape=(None,))
         self.batch_size: Any = shared(np.array(1, "int64"), name="batch_size", shape=())
         self.number: Any = T.lscalar("step")
-        start = self.number * self.batch_size
+        start: Any = self.number * self.batch_size
         self.rows: Any = self.order[start : start + self.batch_size]
 
     def load(self, examples: Examples, batch_size: int) -> None:
@@ -185,7 +185,7 @@ class Program:
             each = _per_example(functions[k], p, t)
             if self.weights is not None:
                 each = each * self.weights.astype(each.dtype)
-            mean = T.mean(each)
+            mean: Any = T.mean(each)
             term = mean if factors[k] == 1 else mean * factors[k]
             total = term if total is None else total + term
             prefix = f"{self.model.outputs[k].name or f'output{k}'}_" if several else ""
@@ -193,11 +193,10 @@ class Program:
                 sums.add(f"{prefix}loss", mean.astype("float64") * examples, _average)
             for metric in self.settings.metrics:
                 sums.add(prefix + metric.name, metric.additions(p, t), metric.result)
-        for penalty in forward.penalties:
-            total = total + penalty.astype(total.dtype)
         own = self.model.penalty()
-        if own is not None:
-            total = total + own.astype(total.dtype)
+        penalties: list[Any] = [*forward.penalties, *([] if own is None else [own])]
+        for penalty in penalties:
+            total = total + penalty.astype(total.dtype)
         sums.add_loss(total.astype("float64") * examples)
         return total, dict(sums.updates)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.errors import ConfigError, DataError, ShapeError
+from symnet.errors import ConfigError, ShapeError
 from symnet.nn import seeds
 from symnet.nn.training import data
 from symnet.nn.training.callbacks import Checkpoint, as_callback
@@ -263,11 +263,7 @@ class Trainable:
         """The data of a call, checked; the model is built if it is not yet."""
         if not self.built:
             arrays = data.read_inputs(x, None)
-            targets = data.as_array(y, "y") if y is not None else arrays[0]
-            if not targets.ndim or len(targets) != len(arrays[0]):
-                raise ShapeError(f"x has {len(arrays[0])} examples, y has shape {targets.shape}")
-            if y is None:
-                raise DataError("y is missing: give targets (to an autoencoder, its inputs)")
+            data.check_length(y, len(arrays[0]))
             self.build([(None, *a.shape[1:]) for a in arrays])  # type: ignore[attr-defined]
         inputs = data.read_inputs(x, self.inputs)
         count = len(inputs[0])
