@@ -2,6 +2,7 @@
 
     python docs/update.py              all pages and the README
     python docs/update.py docs/a.md    these pages
+    python docs/update.py --fresh ...  also printouts that differ only in what may vary
 
 The ```python blocks of a page are one program, run in order in a fresh process. A ```text block
 that follows one holds what that block prints. In a ```text varies block only the words and the
@@ -94,9 +95,13 @@ def run(found: list[Block], variables: dict[str, str] | None = None) -> Outcome:
     return Outcome([part.lstrip("\n") for part in printed.split(f"{_MARK}\n")[:-1]], drawn)
 
 
-def updated(text: str, variables: dict[str, str] | None = None) -> tuple[str, dict[str, bytes]]:
-    """The page with current printouts (one that `agrees` stays as it is), and its pictures by the
-    address they have in the page."""
+def updated(
+    text: str, variables: dict[str, str] | None = None, fresh: bool = False
+) -> tuple[str, dict[str, bytes]]:
+    """The page with current printouts, and its pictures by the address they have in the page.
+
+    A printout that `agrees` stays as it is, unless all shall be `fresh`.
+    """
     found = blocks(text)
     outcome = run(found, variables)
     printed = iter(outcome.printed)
@@ -109,7 +114,7 @@ def updated(text: str, variables: dict[str, str] | None = None) -> tuple[str, di
         elif block.info.split()[:1] == ["text"]:
             if current is None:
                 raise PageError(f"nothing above prints\n{block.text}")
-            if not agrees(block, current):
+            if fresh or not agrees(block, current):
                 pieces += [text[position : block.start], current.rstrip("\n") + "\n"]
                 position = block.end
             current = None
@@ -139,10 +144,11 @@ def _shape(text: str) -> list[str]:
 
 
 def main() -> int:
-    wanted = [Path(name).resolve() for name in sys.argv[1:]] or pages()
+    fresh = "--fresh" in sys.argv[1:]
+    wanted = [Path(name).resolve() for name in sys.argv[1:] if name != "--fresh"] or pages()
     for page in wanted:
         before = page.read_text("utf-8")
-        after, pictures = updated(before)
+        after, pictures = updated(before, fresh=fresh)
         page.write_text(after, "utf-8")
         for address, content in pictures.items():
             path = page.parent / address

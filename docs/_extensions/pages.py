@@ -26,7 +26,8 @@ DOCS = Path(__file__).resolve().parent.parent
 ROOT = DOCS.parent
 _API = re.compile(r"^<!-- api: (\S+)(?: from ([^>]*?)|( own))? -->$", re.MULTILINE)
 _PAGE = re.compile(r"^<!-- page: (\S+) -->$", re.MULTILINE)
-_LINK = re.compile(r"^(?:[*-]|\d+\.) \[[^\]]*\]\(([^)#:]+)\.md\)", re.MULTILINE)
+_LISTS = re.compile(r"^(?:[*-]|\d+\.) .*\n", re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)#:]+)\.md\)")
 _CONTENTS = ("index", "reference/index")
 # inputs of one dtype: 90 names for what reference/tensor.md says in a table
 _LETTERED = re.compile(r"[bwilfd](scalar|vector|matri|row|col|tensor[345])(x|ces|s)?")
@@ -89,16 +90,18 @@ def entries(target: str, sources: str | None = None) -> list[Entry]:
         order = list(origins)
         names = [n for n in names if any(below(origins.get(n, ""), w) for w in wanted)]
         names.sort(key=order.index)
-    found: dict[int, Entry] = {}
+    same: dict[int, list[str]] = {}
     for name in names:
         value = getattr(module, name)
-        if inspect.ismodule(value) or name.startswith("__") or _LETTERED.fullmatch(name):
-            continue
-        if id(value) in found and callable(value):
-            found[id(value)].aliases.append(name)
-        else:
-            found[id(value)] = Entry(kind_of(value), f"{target}.{name}", value, [])
-    return list(found.values())
+        if not (inspect.ismodule(value) or name.startswith("__") or _LETTERED.fullmatch(name)):
+            same.setdefault(id(value), []).append(name)
+    found = []
+    for aliases in same.values():
+        value = getattr(module, aliases[0])
+        own = getattr(value, "__name__", "")  # comes first
+        aliases.sort(key=lambda name: (name != own.rstrip("_"), name != own))
+        found.append(Entry(kind_of(value), f"{target}.{aliases[0]}", value, aliases[1:]))
+    return found
 
 
 def below(name: str, module: str) -> bool:
@@ -119,31 +122,67 @@ def reference_entries() -> Iterator[Entry]:
 
 
 @functools.cache
+def places() -> dict[str, Any]:
+    """Every name that has a place in the reference, methods too, and the object behind it."""
+    found: dict[str, Any] = {}
+    for entry in reference_entries():
+        found[entry.full] = entry.value
+        if entry.kind == "class":
+            for method, value in vars(entry.value).items():
+                if not method.startswith("_") and getattr(value, "__doc__", None):
+                    found[f"{entry.full}.{method}"] = value
+    return found
+
+
+@functools.cache
 def links() -> dict[str, str]:
-    """How docstrings may write a documented name, and the name of its entry."""
+    """How any docstring may write a documented name, and the name of its entry."""
     found: dict[str, str] = {}
+    for full in places():
+        found[full] = found[full.removeprefix("symnet.")] = full
     for entry in reference_entries():
         owner, _, name = entry.full.rpartition(".")
         for alias in (name, *entry.aliases):
-            full = f"{owner}.{alias}"
-            for written in (full, full.removeprefix("symnet."), f"T.{alias}"):
-                if not written.startswith("T.") or owner == "symnet.tensor":
-                    found.setdefault(written, entry.full)
-            # short names of what cannot be taken for a variable
-            if entry.kind in ("class", "exception") or owner in ("symnet", "symnet.testing"):
-                found.setdefault(alias, entry.full)
-        if entry.kind == "class":
-            for method in vars(entry.value):
-                if not method.startswith("_"):
-                    found.setdefault(f"{name}.{method}", f"{entry.full}.{method}")
+            found.setdefault(f"{owner}.{alias}", entry.full)
+            if owner == "symnet.tensor":
+                found.setdefault(f"T.{alias}", entry.full)
+        # short names of what cannot be taken for a variable
+        if entry.kind in ("class", "exception") and name[0].isupper():
+            found.setdefault(name, entry.full)
+            for full in places():
+                if full.startswith(f"{entry.full}."):
+                    found.setdefault(full.removeprefix(f"{owner}."), full)
     # what stands at its own place may be known under a shorter name
-    places = {id(entry.value): entry.full for entry in reference_entries()}
+    at = {id(value): full for full, value in places().items()}
     for short in ("nn", "data"):
         module = importlib.import_module(f"symnet.{short}")
         for name in public(module):
-            if full := places.get(id(getattr(module, name))):
+            if full := at.get(id(getattr(module, name))):
                 found.setdefault(f"{short}.{name}", full)
-    return found
+    return found | {name: f"symnet.{name}" for name in ("grad", "verify_grad")}
+
+
+def links_from(place: str, value: Any) -> dict[str, str]:
+    """`links`, as the docstring of `value` at `place` means them: members and neighbours by their
+    last name, and arguments not at all."""
+    owner = place.rpartition(".")[0]
+    near = {
+        full.rpartition(".")[2]: full
+        for scope in (owner, place)
+        for full in places()
+        if full.rpartition(".")[0] == scope
+    }
+    own = {place.rpartition(".")[2], *arguments(value)}
+    return {name: full for name, full in (links() | near).items() if name not in own}
+
+
+def arguments(value: Any) -> list[str]:
+    try:
+        return list(
+            inspect.signature(value.__init__ if inspect.isclass(value) else value).parameters
+        )
+    except (TypeError, ValueError):
+        return []
 
 
 # ---- from comments to directives
@@ -163,7 +202,7 @@ def with_navigation(text: str) -> str:
     """A hidden table of contents after each list of links, under the heading before it."""
     parts = re.split(r"(?=^## )", text, flags=re.MULTILINE)
     for k, part in enumerate(parts):
-        if found := _LINK.findall(part):
+        if found := _LINK.findall("".join(_LISTS.findall(part))):
             heading = re.match(r"## (.*)", part)
             caption = f":caption: {heading[1]}\n" if heading else ""
             listed = "\n".join(found)
@@ -180,20 +219,32 @@ def reference(target: str, sources: str | None = None, own: str | None = None) -
         text = inspect.getdoc(module) or "" if module is not None else ""
         if sources:  # the page's heading says what the first line does
             text = text.partition("\n\n")[2]
-        lines += [*to_rest(text, links()), ""]
+        lines += [*to_rest(text, links_from(f"{name}.", None)), ""]
     for entry in entries(target, sources):
-        automatic = "py:" if entry.kind == "data" else "auto"
-        lines += [f".. {automatic}{entry.kind}:: {entry.full}"]
-        if entry.kind == "class":
-            lines += ["   :members:"]
-            if module_of(target) is None and not own:
-                lines += ["   :inherited-members: object"]
-        lines += [""]
-        if entry.aliases:
-            named = ", ".join(f"``{name}``" for name in entry.aliases)
-            lines += [f"   Also: {named}.", ""]
+        lines += [*directive(entry, methods=module_of(target) is None and not own), ""]
     body = "\n".join(lines)
     return f"````{{eval-rst}}\n{body}\n````"
+
+
+def directive(entry: Entry, methods: bool) -> list[str]:
+    """The lines of an entry. `methods`: with those that a class inherits."""
+    short = entry.full.rpartition(".")[2]
+    named = ", ".join(f"``{name}``" for name in entry.aliases)
+    also = ["", f"   Also: {named}."] if named else []
+    if entry.kind == "data" and callable(entry.value):  # an op that serves as a function
+        function = getattr(importlib.import_module("symnet.tensor"), short)
+        text = to_rest(inspect.getdoc(function) or "", links_from(entry.full, function))
+        signature = ", ".join(arguments(function))
+        heading = f".. py:function:: {entry.full}({signature})"
+        return [heading, "", *(f"   {line}" for line in text), *also]
+    if entry.kind == "data":
+        return [f".. py:data:: {entry.full}"]
+    lines = [f".. auto{entry.kind}:: {entry.full}"]
+    if entry.kind == "class":
+        lines += ["   :members:"]
+        if methods:
+            lines += ["   :inherited-members: object"]
+    return lines + also
 
 
 def read(app: Any, docname: str, content: list[str]) -> None:
@@ -206,13 +257,19 @@ def plain_docstring(
     text = "\n".join(lines)
     if text.startswith("Alias for field number"):  # of a named tuple
         text = ""
-    lines[:] = [*to_rest(text, links()), ""]
+    lines[:] = [*to_rest(text, links_from(name, value)), ""]
 
 
 def short_signature(
     app: Any, what: str, name: str, value: Any, options: Any, signature: Any, result: Any
 ) -> tuple[Any, Any]:
     """`Any` says nothing to a reader, and where a class stands need not be said in full."""
+    if what == "class" and re.match(r"\(\*args\b.*\*\*kwargs\b", signature or ""):
+        # of a __new__ that serves all subclasses
+        from sphinx.util import inspect as sphinx  # noqa: PLC0415 (tests may lack it)
+
+        found = sphinx.signature(value.__init__, bound_method=True)
+        signature = sphinx.stringify_signature(found, unqualified_typehints=True)
     if signature is not None:
         signature = re.sub(
             r"(\w+): ~?(?:typing\.)?Any( = )?",
