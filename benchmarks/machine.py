@@ -56,6 +56,18 @@ def _ticks() -> int:
         return sum(map(int, file.readline().split()[1:4]))
 
 
+def peak_memory() -> int:
+    """The most bytes of memory this process has had resident."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource  # only on Unix; its figure may be that of the process that started this one
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if platform.system() == "Darwin" else most * 1024
+
+
 def loaded_blas() -> list[str]:
     """The OpenBLAS libraries in this process and the processor core each chose its kernels for."""
     with contextlib.suppress(OSError):

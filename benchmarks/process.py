@@ -46,6 +46,9 @@ def environment(
     env |= {
         "JAX_PLATFORMS": "cpu",
         "KERAS_BACKEND": "jax",
+        "JAX_COMPILATION_CACHE_DIR": str(scratch / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         "PYTENSOR_FLAGS": f"base_compiledir={scratch / 'pytensor'}",
         "TORCHINDUCTOR_CACHE_DIR": str(scratch / "torch"),
         "SYMNET_CACHE": str(scratch / "symnet"),

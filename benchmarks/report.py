@@ -105,11 +105,11 @@ def _case(entries: list[Entry]) -> str:
         if not e.rounds:
             rows.append((title, e.status, "", "", e.reason.replace("|", "/")[:200]))
             continue
-        low, high = (quantity(v, "s") for v in e.spread)
+        low, high = (quantity(v, e.unit) for v in e.spread)
         ratio = quantity(e.median / base[e.variant], "x") if e.variant in base else "-"
         error = "-" if e.error is None else f"{e.error:.1e}"
         note = "" if e.status == "ok" else f" ({e.status}: {e.reason[:100]})"
-        rows.append((title + note, quantity(e.median, "s"), f"{low} to {high}", ratio, error))
+        rows.append((title + note, quantity(e.median, e.unit), f"{low} to {high}", ratio, error))
     return _table(("", "median", "spread", "ratio", "error"), rows)
 
 

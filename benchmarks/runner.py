@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from . import machine
-from .cases import Case, Variant, startup
+from .cases import Case, Variant, startup, wrappers
 from .peers import PEERS, Peer
 from .process import Worker, WorkerError, environment, interpreter
 
 PAUSE = 0.1  # seconds between two turns: the spinning workers of the last peer's pool fall asleep
+MEMORY_ITERATIONS = 20  # before the peak of memory is read
 QUIET = 0.3  # cores that other programs may use without disturbing
 
 
@@ -32,6 +33,7 @@ class Entry:
     case: str
     peer: str
     variant: str = ""
+    unit: str = "s"
     status: str = "ok"
     reason: str = ""
     error: float | None = None
@@ -90,13 +92,20 @@ class Runner:
     def run(self, case: Case) -> list[Entry]:
         """Measure every peer (that is wanted and takes part) in every variant of a case."""
         entries = [
-            Entry(case.name, peer, variant)
+            Entry(case.name, peer, variant, unit=case.unit)
             for peer in case.peers
             if peer in self.options.peers
             for variant in case.variants
         ]
-        measure = {"loop": self._loop, "fresh": self._fresh, "startup": self._startup}[case.kind]
+        measure = {
+            "loop": self._loop,
+            "fresh": self._fresh,
+            "memory": self._memory,
+            "startup": self._startup,
+        }[case.kind]
+        start = time.monotonic()
         measure(case, entries)
+        self._say(f"{case.name}: {time.monotonic() - start:.0f} s")
         return entries
 
     def _rounds(self, case: Case) -> range:
@@ -172,8 +181,8 @@ class Runner:
 
     def _check(self, case: Case, entry: Entry, answer: dict) -> None:
         parameters = case.parameters | case.variants[entry.variant].parameters
-        for wrapper in ("wrapper", "threads"):
-            parameters.pop(wrapper, None)
+        for name in wrappers.PARAMETERS:
+            parameters.pop(name, None)
         key = case.family, answer["against"], json.dumps(parameters, sort_keys=True)
         if key not in self.references:
             self.references[key] = case.module.REFERENCES[answer["against"]](**parameters)
@@ -186,22 +195,43 @@ class Runner:
             )
 
     def _fresh(self, case: Case, entries: list[Entry]) -> None:
-        for k, entry in itertools.product(self._rounds(case), entries):
-            if entry.status != "ok":
+        cold = {name: v.parameters.get("cold", True) for name, v in case.variants.items()}
+        # round 0 fills the caches of the warm variants
+        for k, entry in itertools.product([-1, *self._rounds(case)], entries):
+            if entry.status != "ok" or (k < 0 and cold[entry.variant]):
                 continue
             self._say(f"{_label(entry)}: round {k + 1}")
             peer, variant = PEERS[entry.peer], case.variants[entry.variant]
-            env = self._environment(peer, variant, empty=True)
-            self._settle(entry)
+            env = self._environment(peer, variant, empty=cold[entry.variant])
+            if k >= 0:
+                self._settle(entry)
             with Worker(peer, env, self.options.threads) as worker, _recorded(entry):
                 self._set_up(case, entry, worker)
                 if entry.status == "ok":
                     slot = entry.variant
                     seconds = worker.ask("time", iterations=1, slot=slot)["seconds"]
                     self._check(case, entry, worker.ask("check", slot=slot))
-                if entry.status == "ok":
+                if entry.status == "ok" and k >= 0:
                     entry.iterations = 1
                     entry.rounds.append(seconds)
+
+    def _memory(self, case: Case, entries: list[Entry]) -> None:
+        # round 0 fills the caches
+        for k, entry in itertools.product([-1, *self._rounds(case)], entries):
+            if entry.status != "ok":
+                continue
+            self._say(f"{_label(entry)}: round {k + 1}")
+            peer, variant = PEERS[entry.peer], case.variants[entry.variant]
+            env = self._environment(peer, variant)
+            with Worker(peer, env, self.options.threads) as worker, _recorded(entry):
+                self._set_up(case, entry, worker)
+                if entry.status != "ok":
+                    continue
+                self._check(case, entry, worker.ask("check", slot=entry.variant))
+                if entry.status == "ok" and k >= 0:
+                    entry.iterations = MEMORY_ITERATIONS
+                    worker.ask("time", iterations=entry.iterations, slot=entry.variant)
+                    entry.rounds.append(worker.ask("memory")["bytes"])
 
     def _startup(self, case: Case, entries: list[Entry]) -> None:
         # round 0 brings the files into memory, and fills the caches of the warm variants

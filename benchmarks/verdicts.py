@@ -134,6 +134,8 @@ def quantity(value: float, unit: str) -> str:
         return "-"
     if unit == "x":
         return f"{value:.2f}x"
+    if unit == "B":
+        return f"{value / 2**20:.0f} MiB"
     if unit == "s":
         size = abs(value)
         scale, name = (1e6, "us") if size < 1e-3 else (1e3, "ms") if size < 1 else (1.0, "s")

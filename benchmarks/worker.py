@@ -8,6 +8,7 @@ It reads one JSON object a line from standard input and answers each with one on
                                                           "limit": ...} or {"unavailable": why}
     {"do": "check"}                                       {"values": [...], "against": reference}
     {"do": "time", "iterations": n}                       {"seconds": s}
+    {"do": "memory"}                                      {"bytes": b}
 
 An exception is answered by {"error": last line, "traceback": all}. Whatever the peer itself prints
 goes to standard error. The file is run by path and imports only its own folder, under another
@@ -41,7 +42,7 @@ def build(peer, family: str, wrapper: str | None = None, **parameters: object):
     program = load(f"peers.{peer.module}").PROGRAMS[family]
     if wrapper is None:
         return program(**parameters)
-    return load("cases.manners").WRAPPERS[wrapper](program, **parameters)
+    return load("cases.wrappers").WRAPPERS[wrapper](program, **parameters)
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
@@ -81,6 +82,9 @@ class Session:
     def check(self, slot: str = "") -> dict:
         program = self.programs[slot]
         return {"values": program.check(), "against": program.against}
+
+    def memory(self) -> dict:
+        return {"bytes": load("machine").peak_memory()}
 
     def time(self, iterations: int, slot: str = "") -> dict:
         run = self.programs[slot].run

@@ -2,7 +2,9 @@
 
 A case of kind "loop" runs in workers that stay alive: a peer's program for the family is set up,
 checked against the reference, and timed in interleaved rounds. Kind "fresh" starts a new worker
-for every measurement (compile times). Kind "startup" measures whole processes.
+for every measurement (compile times), with empty caches unless the variant says `cold: False`.
+Kind "memory" reads the peak of a new worker's resident memory. Kind "startup" measures whole
+processes.
 """
 
 import importlib
@@ -35,6 +37,7 @@ class Case:
     tolerance: float = 1e-4
     kind: str = "loop"
     rounds: int | None = None  # at most so many
+    unit: str = "s"  # or "B"
     share: bool = False  # one process for all variants of a peer
 
     @property
@@ -194,7 +197,7 @@ CASES = {
             "import",
             "`import`, in a new process, NumPy's included",
             "startup",
-            ("numpy", "symnet", "torch", "jax", "pytensor"),
+            ("numpy", "symnet", "torch", "jax", "pytensor", "keras", "sklearn"),
             {"script": "import"},
             kind="startup",
         ),
@@ -234,6 +237,37 @@ CASES = {
                 },
             )
             for batch, hidden in ((128, 1000), (16, 100))
+        ),
+        Case(
+            "compile-step",
+            "build the training step of mlp-128 and make the first; imports and data not counted",
+            "mlp",
+            ("symnet", "torch-compiled", "jax", "pytensor"),
+            {"sizes": [784, 1000, 10], "batch": 128, "examples": 1280, "wrapper": "building"},
+            {"cold": Variant({"cold": True}), "warm": Variant({"cold": False})},
+            kind="fresh",
+            rounds=2,
+        ),
+        Case(
+            "memory-step",
+            "peak memory of a process that trains mlp-128 on 6000 examples (19 MB)",
+            "mlp",
+            ("numpy", "symnet", "torch", "torch-compiled", "jax", "pytensor", "keras", "sklearn"),
+            {"sizes": [784, 1000, 10], "batch": 128, "examples": 6000},
+            kind="memory",
+            unit="B",
+            rounds=2,
+        ),
+        Case(
+            "memory-chain",
+            "peak memory of a process that computes `chain` (inputs: 34 MB)",
+            "chain",
+            ("numpy", "symnet", "torch", "torch-compiled", "jax"),
+            {"size": 1 << 22},
+            tolerance=1e-3,
+            kind="memory",
+            unit="B",
+            rounds=2,
         ),
         Case(
             "compile",

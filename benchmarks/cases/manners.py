@@ -57,6 +57,3 @@ class Threads:
             for thread in crew:
                 thread.join()
         return time.perf_counter() - start
-
-
-WRAPPERS = {"alternating": Alternating, "threads": Threads}

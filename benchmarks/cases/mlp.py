@@ -44,9 +44,10 @@ class Program:
         examples: int,
         loss: str = "labels",
         rate: float = RATE,
+        given: Data | None = None,
         **_: object,
     ):
-        self.data = data(sizes, examples, loss)
+        self.data = data(sizes, examples, loss) if given is None else given
         self.batch, self.loss, self.rate = batch, loss, rate
         self.batches, self.next = examples // batch, 0
 
