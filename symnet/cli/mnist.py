@@ -1,92 +1,136 @@
-"""`symnet mnist`: train a network with one hidden layer on the MNIST digits."""
+"""`symnet mnist`: train a network on the MNIST digits, and draw what it does."""
 
 import argparse
+import dataclasses
 import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
+from symnet import nn
 from symnet.backends.cpu.pool import thread_count
 from symnet.cli.extra import require
-from symnet.cli.interrupt import insistent
-from symnet.cli.network import LEARNING_RATES, OPTIMIZERS, Settings, Training
-from symnet.cli.progress import progress
-from symnet.cli.record import PARAMETERS, Record
+from symnet.cli.interrupt import Interrupts
+from symnet.cli.progress import Watched
+from symnet.cli.record import CHECKPOINT, MODEL, Record, check_folder, draw, earlier_settings
+from symnet.cli.settings import LEARNING_RATES, MODELS, Settings, build
 from symnet.config import config
 from symnet.data import mnist
-from symnet.errors import DataError
+from symnet.errors import ConfigError, DataError, TrainingError
 
 
 def main(argv: Sequence[str]) -> int:
     """Train, write the results, and end with the line `test accuracy 98.31%`. Returns 130 after
-    Ctrl-C, with the parameters of the last whole epoch saved."""
-    arguments = _parser().parse_args(argv)
+    Ctrl-C, with the model of the last whole epoch saved."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
     require("symnet mnist", "matplotlib", "rich", "safetensors")
-    rate = arguments.learning_rate
-    settings = Settings(
-        hidden=arguments.hidden,
-        optimizer=arguments.optimizer,
-        learning_rate=LEARNING_RATES[arguments.optimizer] if rate is None else rate,
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        dropout=arguments.dropout,
-        seed=arguments.seed,
-    )
+    folder = Path(arguments.output)
+    if arguments.resume:  # what is not given is as it was
+        earlier = earlier_settings(folder)
+        parser.set_defaults(**{name: str(value) for name, value in earlier.items()})
+        arguments = parser.parse_args(argv)
+    settings = _settings(parser, arguments)
+    check_folder(folder)
     with config.change(threads=arguments.threads or config.threads):
-        return _run(settings, arguments.data, arguments.output)
+        return _run(settings, arguments.data, folder, arguments.resume)
 
 
-def _run(settings: Settings, data: str | None, output: str) -> int:
-    record = Record(output, settings)
-    with insistent():
-        digits = mnist(data)
-        record.source = "MNIST" if digits.source == "idx" else "synthetic digits, not MNIST"
-        images, labels, test_images, test_labels, _ = digits
-        if len(images) < 2 or not len(test_images):
-            raise DataError(
-                f"{len(images)} training and {len(test_images)} test images are too few"
-            )
-        held_back = max(1, len(images) // 12)  # 5000 of MNIST's 60,000
-        start = time.perf_counter()
-        training = Training(
-            settings,
-            (images[:-held_back], labels[:-held_back]),
-            (images[-held_back:], labels[-held_back:]),
+def _run(settings: Settings, data: str | None, folder: Path, resume: bool) -> int:
+    record = Record(folder, settings, "MNIST")
+    with Interrupts() as interrupts:
+        try:
+            return _train(record, data, resume, interrupts)
+        except KeyboardInterrupt:
+            interrupts.close()
+            return _interrupted(record)
+        except TrainingError as problem:
+            what = str(problem).partition(":")[0]
+            if not what.startswith("the loss became"):
+                what = f"numbers were no longer finite in epoch {problem.epoch}"
+            rate = f"the learning rate {settings.learning_rate:g} is too high"
+            raise ConfigError(f"{what}: {rate}{_kept(record)}") from None
+
+
+def _train(record: Record, data: str | None, resume: bool, interrupts: Interrupts) -> int:
+    settings, folder = record.settings, record.folder
+    digits = mnist(data)
+    real = digits.source == "idx"
+    record.source = source = "MNIST" if real else "synthetic digits, not MNIST"
+    images, labels = digits.train_images, digits.train_labels
+    if len(images) < 2 or not len(digits.test_images):
+        raise DataError(
+            f"{len(images)} training and {len(digits.test_images)} test images are too few"
         )
-    network = "-".join(map(str, training.layers))
-    threads = thread_count()
-    try:
+    held_back = max(1, len(images) // 12)  # 5000 of MNIST's 60,000
+    count = len(images) - held_back
+    if settings.batch_size > count:
+        raise ConfigError(
+            f"batch size {settings.batch_size}: there are only {count} images to train on"
+        )
+    start = time.perf_counter()
+    model = build(settings, images.shape[1:])
+    network = settings.network(images[0].size)
+
+    def opening() -> None:
+        threads = thread_count()
         print(
-            f"network {network}, {settings.optimizer}, {training.count} images of {record.source}, "
+            f"network {network}, {settings.optimizer}, {count} images of {source}, "
             f"{held_back} for validation; compiled in {time.perf_counter() - start:.1f} s for "
             f"{threads} thread{'s' if threads > 1 else ''}",
             flush=True,
         )
-        with progress(settings.epochs, training.count, training.batches) as shown:
-            for number in range(1, settings.epochs + 1):
-                between = shown.watch(number, lambda: training.loss_so_far)
-                epoch = training.epoch(number, between)
-                record.add(epoch, training.parameters, training.layers)
-                shown.finished(epoch)
-        _, accuracy = training.evaluate(test_images, test_labels)
-        record.write_history(test_accuracy=accuracy)
-        record.draw(f"{network} on {record.source}: test accuracy {100 * accuracy:.2f}%")
-    except KeyboardInterrupt:
-        return _interrupted(record)
-    print(f"parameters, history and loss curves are in {record.folder}")
-    note = "" if digits.source == "idx" else f" ({record.source})"
-    print(f"test accuracy {100 * accuracy:.2f}%{note}", flush=True)
+
+    checkpoint = folder / CHECKPOINT
+    model.fit(
+        images[:-held_back],
+        labels[:-held_back],
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        verbose=Watched(opening, interrupts),
+        callbacks=[record, nn.Checkpoint(checkpoint)],
+        validation_data=(images[-held_back:], labels[-held_back:]),
+        seed=settings.seed,
+        resume=checkpoint if resume else None,
+    )
+    interrupts.check()
+    accuracy = model.evaluate(digits.test_images, digits.test_labels)["accuracy"]
+    record.write_history(test_accuracy=accuracy)
+    dropout = f", dropout {settings.dropout:g}," if settings.dropout else ""
+    title = f"{network}{dropout} on {source}: test accuracy {100 * accuracy:.2f}%"
+    for _ in draw(model, settings, digits, folder, title):
+        interrupts.check()
+    print(f"model, history and pictures are in {folder}")
+    print(f"test accuracy {100 * accuracy:.2f}%{'' if real else f' ({source})'}", flush=True)
     return 0
 
 
 def _interrupted(record: Record) -> int:
-    if record.epochs:
-        what = f"the parameters of epoch {record.epochs[-1].number} are in"
-        text = f"interrupted; {what} {record.folder / PARAMETERS}"
-    else:
-        text = "interrupted before the first epoch was complete; nothing was saved"
-    print(f"symnet: {text}", file=sys.stderr, flush=True)
+    kept = _kept(record)
+    text = kept or " before the first epoch was complete; nothing was saved"
+    print(f"symnet: interrupted{text}", file=sys.stderr, flush=True)
     return 130
+
+
+def _kept(record: Record) -> str:
+    """Where the last whole epoch is, or nothing if there is none."""
+    if record.saved is None:
+        return ""
+    return f"; the parameters of epoch {record.saved} are in {record.folder / MODEL}"
+
+
+def _settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Settings:
+    """The settings that were asked for; what does not go together is an error of usage."""
+    values: dict[str, Any] = {
+        field.name: getattr(arguments, field.name) for field in dataclasses.fields(Settings)
+    }
+    if values["learning_rate"] is None:
+        values["learning_rate"] = LEARNING_RATES[values["optimizer"]]
+    if values["model"] == "logistic" and values["dropout"]:
+        parser.error("--dropout: logistic regression has no hidden units to leave out")
+    return Settings(**values)
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -123,18 +167,23 @@ def _parser() -> argparse.ArgumentParser:
     default = Settings()
     parser = argparse.ArgumentParser(
         prog="symnet mnist",
-        description="Train a network with one hidden layer on the MNIST digits. The last line of "
-        "output is its accuracy on the test images.",
-        epilog="example:\n  symnet mnist --hidden 300 --optimizer adam --epochs 5\n\n"
+        description="Train a network on the MNIST digits. The last line of output is its accuracy "
+        "on the test images;\nmodel, history and pictures go to a folder.",
+        epilog="examples:\n  symnet mnist --hidden 300 --optimizer adam --epochs 5\n"
+        "  symnet mnist --dropout 0.5 --epochs 25\n"
+        "  symnet mnist --model logistic --output runs/logistic\n\n"
         "Without --data the images are looked for in SYMNET_DATA and the cache folder, then "
         "downloaded.\nThe same seed gives the same numbers, bit for bit, on the same machine with "
-        "as many threads.\nCtrl-C stops; the parameters of the last whole epoch are saved.",
+        "as many threads.\nCtrl-C stops; the parameters of the last whole epoch are saved, and "
+        "--resume goes on from there\nas if nothing had happened, also after a crash.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
+    add("--model", choices=MODELS, default=default.model,
+        help="mlp (default): a hidden layer of rectified linear units; logistic: none")  # fmt: skip
     add("--hidden", type=_whole(1), default=default.hidden, metavar="N",
-        help=f"hidden units (default {default.hidden})")  # fmt: skip
-    add("--optimizer", choices=OPTIMIZERS, default=default.optimizer,
+        help=f"hidden units of mlp (default {default.hidden})")  # fmt: skip
+    add("--optimizer", choices=LEARNING_RATES, default=default.optimizer,
         help=f"update rule (default {default.optimizer})")  # fmt: skip
     rates = ", ".join(f"{name} {rate:g}" for name, rate in LEARNING_RATES.items())
     add("--learning-rate", type=_real("above 0", lambda v: v > 0), metavar="RATE",
@@ -148,8 +197,13 @@ def _parser() -> argparse.ArgumentParser:
         help=f"hidden units left out of each step (default {default.dropout:g})")  # fmt: skip
     add("--seed", type=_whole(0), default=default.seed, metavar="N",
         help=f"of weights, order and dropout (default {default.seed})")  # fmt: skip
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in the output folder; start one if there is none",
+    )
     add("--data", metavar="FOLDER", help="the four idx files of MNIST, gzipped or not")
     add("--threads", type=_whole(1), metavar="N", help="default: all that this process may use")
     add("--output", default="runs/mnist", metavar="FOLDER",
-        help="for parameters, history and loss curves (default runs/mnist)")  # fmt: skip
+        help="for model, history and pictures (default runs/mnist)")  # fmt: skip
     return parser

@@ -1,93 +1,56 @@
 """How `symnet mnist` shows that it gets on: a bar on a terminal, else a line per epoch."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from symnet.cli.network import Epoch
+from symnet.cli.interrupt import Interrupts
+from symnet.nn.training.progress import Bar, Lines, Progress
 
 
-def line(epoch: Epoch, epochs: int) -> str:
-    """One epoch in words and numbers."""
-    return (
-        f"epoch {epoch.number:{len(str(epochs))}}/{epochs}  loss {epoch.loss:.4f}  "
-        f"validation accuracy {100 * epoch.validation_accuracy:.2f}%  "
-        f"{epoch.images_per_second:.0f} images/s"
-    )
+class Watched(Progress):
+    """Shows what another one does, in the words of this command, and lets Ctrl-C through between
+    two steps.
+
+    opening  called when everything is compiled, before the first epoch
+    """
+
+    def __init__(self, opening: Callable[[], None], interrupts: Interrupts):
+        self.opening, self.interrupts = opening, interrupts
+        self.inner = _Bar() if sys.stdout.isatty() else _Lines()
+
+    def start(self, epochs: int, batches: int, count: int) -> None:
+        self.interrupts.defer()
+        self.opening()
+        self.inner.start(epochs, batches, count)
+
+    def begin(self, epoch: int) -> None:
+        self.interrupts.check()
+        self.inner.begin(epoch)
+
+    def between(self, steps: int, loss: float) -> None:
+        self.interrupts.check()
+        self.inner.between(steps, loss)
+
+    def finish(self, epoch: int, logs: Mapping[str, Any], seconds: float) -> None:
+        self.inner.finish(epoch, logs, seconds)
+
+    def close(self) -> None:
+        self.inner.close()
 
 
-class Lines:
-    """A line per epoch."""
-
-    def __init__(self, epochs: int, images: int, batches: int):
-        self.epochs = epochs
-
-    def __enter__(self) -> "Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def watch(self, number: int, loss_so_far: Callable[[], float]) -> Callable[[int], bool] | None:
-        """What the epoch calls between steps."""
-        return None
-
-    def finished(self, epoch: Epoch) -> None:
-        print(line(epoch, self.epochs), flush=True)
-
-
-class Bar(Lines):
-    """A bar through the epoch that runs, and a line for each that has run."""
-
-    def __init__(self, epochs: int, images: int, batches: int):
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        super().__init__(epochs, images, batches)
-        self.images, self.batches = images, batches
-        self.accuracy = ""
-        # drawn between steps only: a thread that draws would wait for the native loop anyway
-        self.progress: Any = Progress(
-            TextColumn("epoch {task.fields[number]}/" + str(epochs)),
-            BarColumn(),
-            TextColumn("loss {task.fields[loss]}{task.fields[accuracy]}  {task.fields[speed]}"),
-            console=Console(file=sys.stdout, highlight=False),
-            auto_refresh=False,
-            transient=True,
-        )
-        self.task = self.progress.add_task(
-            "", total=batches, number=1, loss="...", accuracy="", speed=""
+class _Words(Progress):
+    def line(self, epoch: int, logs: Mapping[str, Any], seconds: float) -> str:
+        return (
+            f"epoch {epoch:{len(str(self.epochs))}}/{self.epochs}  loss {logs['loss']:.4f}  "
+            f"validation accuracy {100 * logs['val_accuracy']:.2f}%  "
+            f"{self.count / seconds:.0f} images/s"
         )
 
-    def __enter__(self) -> "Bar":
-        self.progress.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def watch(self, number: int, loss_so_far: Callable[[], float]) -> Callable[[int], bool] | None:
-        clock = self.progress.get_time
-        start = clock()
-
-        def between(steps: int) -> bool:
-            if not steps:  # the sizes are being bound
-                return False
-            speed = steps / self.batches * self.images / (clock() - start)
-            self.progress.update(
-                self.task, completed=steps, number=number, accuracy=self.accuracy,
-                loss=f"{loss_so_far() / steps:.4f}", speed=f"{speed:.0f} images/s",
-            )  # fmt: skip
-            self.progress.refresh()
-            return False
-
-        return between
-
-    def finished(self, epoch: Epoch) -> None:
-        self.accuracy = f"  validation accuracy {100 * epoch.validation_accuracy:.2f}%"
-        self.progress.console.print(line(epoch, self.epochs))
+class _Lines(_Words, Lines):
+    pass
 
 
-def progress(epochs: int, images: int, batches: int) -> Lines:
-    """What fits standard output."""
-    return (Bar if sys.stdout.isatty() else Lines)(epochs, images, batches)
+class _Bar(_Words, Bar):
+    pass

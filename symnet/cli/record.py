@@ -1,132 +1,117 @@
-"""What `symnet mnist` leaves in its output folder: parameters, history, and a picture."""
+"""What `symnet mnist` leaves in its output folder: model, checkpoint, history, and pictures."""
 
-import contextlib
 import dataclasses
-import io
 import json
-import os
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from symnet.cli.network import Epoch, Settings
-from symnet.errors import ConfigError
-from symnet.nn.parameters import save_parameters, write_whole
+from symnet import nn
+from symnet.cli.settings import CLASSES, Settings
+from symnet.data import Digits
+from symnet.errors import ConfigError, DataError
+from symnet.nn import metrics, plots
+from symnet.nn.parameters import write_whole
 
-PARAMETERS, HISTORY, PICTURE = "parameters.safetensors", "history.json", "loss.png"
+MODEL, CHECKPOINT, HISTORY = "model.safetensors", "checkpoint.safetensors", "history.json"
+PICTURES = LOSS, CONFUSION, MISTAKES, FILTERS = (
+    "loss.png", "confusion.png", "mistakes.png", "filters.png",
+)  # fmt: skip
 
 
-class Record:
-    """The output folder. Every file is written whole or not at all.
+def check_folder(folder: Path) -> None:
+    """Make the output folder. Errors: ConfigError where no file can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise ConfigError(f"output folder {folder} cannot be written: {reason}") from None
 
-    Raises ConfigError where the folder cannot be written, before anything else is done.
+
+def earlier_settings(folder: Path) -> dict[str, Any]:
+    """The settings of the run that a folder holds; none if there is none.
+
+    Errors: DataError for a history that is damaged or of another kind.
+    """
+    path = folder / HISTORY
+    try:
+        found = json.loads(path.read_text("utf-8"))["settings"]
+        known = {field.name for field in dataclasses.fields(Settings)}
+        if found.keys() != known:
+            raise ValueError(f"settings {sorted(found)}")
+        return dict(found)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise DataError(f"{path}: not a history of `symnet mnist`: {problem!r}") from None
+
+
+class Record(nn.Callback):
+    """Writes model and history after every epoch. Every file is whole or not there.
+
+    source  what the digits are
     """
 
-    def __init__(self, folder: str | os.PathLike, settings: Settings, source: str = ""):
-        self.folder = Path(folder)
-        self.settings = settings
-        self.source = source
-        self.epochs: list[Epoch] = []
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        except OSError as problem:
-            reason = problem.strerror or problem
-            raise ConfigError(f"output folder {self.folder} cannot be written: {reason}") from None
+    def __init__(self, folder: Path, settings: Settings, source: str):
+        self.folder, self.settings, self.source = folder, settings, source
+        self.saved: int | None = None  # the epoch whose parameters are in the file
 
-    def add(self, epoch: Epoch, parameters: Sequence[Any], layers: Sequence[int]) -> None:
-        """Keep an epoch and write parameters and history."""
-        self.epochs.append(epoch)
-        about = {
-            "network": "-".join(map(str, layers)),
-            "epoch": str(epoch.number),
-            "data": self.source,
-            "settings": json.dumps(dataclasses.asdict(self.settings)),
-        }
-        save_parameters(self.folder / PARAMETERS, parameters, about)
+    def on_train_begin(self) -> None:
+        if self.trainer.resumed:  # a killed run may have written more than its checkpoint knows
+            self._save()
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self._save()
+
+    def _save(self) -> None:
+        self.model.save(self.folder / MODEL)
         self.write_history()
+        self.saved = self.trainer.history.epochs[-1]
 
     def write_history(self, **more: Any) -> None:
         """Settings and epochs, without the losses of single minibatches."""
-        rows = [dataclasses.asdict(epoch) for epoch in self.epochs]
-        for row in rows:
-            del row["losses"]
+        history = self.trainer.history
+        rows = [
+            {
+                "number": number,
+                "learning_rate": history.logs["learning_rate"][k],
+                "loss": history.logs["loss"][k],
+                "accuracy": history.logs["accuracy"][k],
+                "validation_loss": history.logs["val_loss"][k],
+                "validation_accuracy": history.logs["val_accuracy"][k],
+                "seconds": history.seconds[k],
+                "images_per_second": len(self.trainer.examples) / history.seconds[k],
+            }
+            for k, number in enumerate(history.epochs)
+        ]
         settings = dataclasses.asdict(self.settings)
-        history = {"data": self.source, "settings": settings, "epochs": rows, **more}
-        write_whole(self.folder / HISTORY, json.dumps(history, indent=1).encode() + b"\n")
-
-    def draw(self, title: str) -> None:
-        """The curves over epochs: losses, that of training also by minibatch; accuracy below."""
-        with _matplotlib_at_home():
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-
-            self._draw(Figure, FigureCanvasAgg, title)
-
-    def _draw(self, Figure: Any, FigureCanvasAgg: Any, title: str) -> None:
-        figure = Figure(figsize=(7, 6.5), dpi=120, layout="constrained")
-        FigureCanvasAgg(figure)
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        numbers = [epoch.number for epoch in self.epochs]
-        losses = [epoch.loss for epoch in self.epochs]
-        by_step = np.concatenate([epoch.losses for epoch in self.epochs])
-        steps = (np.arange(len(by_step)) + 1) / len(self.epochs[0].losses)
-        validation = [epoch.validation_loss for epoch in self.epochs]
-        accuracies = [100 * epoch.validation_accuracy for epoch in self.epochs]
-        training = "training" + (" (with dropout)" if self.settings.dropout else "")
-
-        above.plot(steps, by_step, color="tab:blue", alpha=0.35, linewidth=0.5, label="minibatches")
-        above.plot(numbers, losses, "o-", color="tab:blue", label=training)
-        above.plot(numbers, validation, "s-", color="tab:orange", label="validation")
-        # single minibatches may be fitted perfectly; they shall not squeeze the curves
-        above.set_ylim(bottom=max(0.3 * min(*losses, *validation), 1e-8))
-        above.set(ylabel="cross-entropy", yscale="log", title=title)
-        above.legend(loc="upper right")
-        below.plot(numbers, accuracies, "s-", color="tab:orange", label="validation")
-        below.set(xlabel="epoch", ylabel="accuracy in %")
-        below.legend(loc="lower right")
-        below.xaxis.get_major_locator().set_params(integer=True)
-        for axes in (above, below):
-            axes.set_xlim(0, numbers[-1] + 0.2)
-            axes.grid(alpha=0.3)
-        content = io.BytesIO()
-        figure.savefig(content, format="png")
-        write_whole(self.folder / PICTURE, content.getvalue())
+        content = {"data": self.source, "settings": settings, "epochs": rows, **more}
+        write_whole(self.folder / HISTORY, json.dumps(content, indent=1).encode() + b"\n")
 
 
-@contextlib.contextmanager
-def _matplotlib_at_home() -> Iterator[None]:
-    """Where the folders in which matplotlib keeps its settings and its list of fonts cannot be
-    written, it is given a temporary one: it would complain, and lines of ours come last."""
-    if "MPLCONFIGDIR" in os.environ or all(map(_writable, _matplotlib_folders())):
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="symnet-matplotlib-") as folder:
-        os.environ["MPLCONFIGDIR"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["MPLCONFIGDIR"]
-
-
-def _matplotlib_folders() -> list[Path]:
-    if not sys.platform.startswith(("linux", "freebsd")):
-        return [Path(os.path.expanduser("~"), ".matplotlib")]
-    homes = (("XDG_CONFIG_HOME", "~/.config"), ("XDG_CACHE_HOME", "~/.cache"))
-    return [
-        Path(os.environ.get(name) or os.path.expanduser(usual), "matplotlib")
-        for name, usual in homes
-    ]
-
-
-def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
+def draw(model: Any, settings: Settings, digits: Digits, folder: Path, title: str) -> Iterator[str]:
+    """Draw what a trained model does, picture by picture; gives their names."""
+    model.history.plot(folder / LOSS, title=title)
+    yield LOSS
+    labels = digits.test_labels.astype(np.int64)
+    probabilities = model.predict(digits.test_images)
+    found = metrics.confusion(labels, probabilities, CLASSES)
+    plots.confusion(found, folder / CONFUSION, title=title)
+    yield CONFUSION
+    plots.mistakes(digits.test_images, labels, probabilities, folder / MISTAKES)
+    yield MISTAKES
+    first = next(layer for layer in model.layers if isinstance(layer, nn.Dense))
+    weights, shape = first.kernel.get_value(borrow=True), digits.test_images.shape[1:]
+    units = "classes" if settings.model == "logistic" else "hidden units"
+    shown = min(100, weights.shape[1])
+    which = f"the {shown} strongest of " if shown < weights.shape[1] else ""
+    plots.filters(
+        weights, folder / FILTERS, shape=shape, count=shown,
+        title=f"weights of {which}{weights.shape[1]} {units}",
+    )  # fmt: skip
+    yield FILTERS

@@ -171,11 +171,11 @@ def filters(
     count: int = 100,
     title: str = "",
 ) -> Any:
-    """What the units of a first layer look for: their weights as pictures, the strongest first.
+    """What the units of a first layer look for: their weights as pictures.
 
     weights  (inputs, units); blue is negative, white 0, red positive, one scale for all
     shape    (height, width) of an input; a square by default
-    count    so many units at most, those with the largest sums of squares
+    count    so many units at most; of more, those with the largest sums of squares, in their order
     """
     w = np.asarray(weights, dtype=float)
     if w.ndim != 2 or not w.size:
@@ -183,7 +183,9 @@ def filters(
     height, width = _square(w.shape[0]) if shape is None else tuple(shape)
     if height * width != w.shape[0]:
         raise ShapeError(f"{w.shape[0]} inputs are no picture of shape ({height}, {width})")
-    strongest = np.argsort(-(w**2).sum(0), kind="stable")[:count]
+    strongest = np.arange(w.shape[1])
+    if count < w.shape[1]:
+        strongest = np.argsort(-(w**2).sum(0), kind="stable")[:count]
     columns = math.ceil(math.sqrt(len(strongest)))
     rows = -(-len(strongest) // columns)
     # single extreme weights shall not wash out all others

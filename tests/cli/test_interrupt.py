@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from symnet.cli.interrupt import insistent
+from symnet.cli.interrupt import Interrupts
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
 
@@ -42,7 +42,7 @@ def test_in_a_callback_of_native_code(reported):
     before = state()
     callback = ctypes.CFUNCTYPE(None)(interrupt)
     dropped = False
-    with pytest.raises(KeyboardInterrupt), insistent():
+    with pytest.raises(KeyboardInterrupt), Interrupts():
         callback()
         dropped = True
         time.sleep(20)
@@ -53,19 +53,19 @@ def test_in_a_callback_of_native_code(reported):
 
 
 def test_other_dropped_exceptions_are_reported(reported):
-    with insistent():
+    with Interrupts():
         ctypes.CFUNCTYPE(None)(lambda: 1 / 0)()
     assert reported == [ZeroDivisionError]
 
 
 def test_after_the_block_nothing_comes():
-    with contextlib.suppress(KeyboardInterrupt), insistent():
+    with contextlib.suppress(KeyboardInterrupt), Interrupts():
         interrupt()
     time.sleep(0.2)
 
 
 def test_who_ignores_it_goes_on_ignoring_it():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with insistent():
+    with Interrupts():
         interrupt()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
