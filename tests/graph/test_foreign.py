@@ -62,6 +62,8 @@ def test_a_foreign_dtype_counts_as_an_arrays(double):
 
 def test_shared_values_are_copied_or_borrowed():
     array = A.copy()
+    if not np.from_dlpack(Tensor(array)).flags.writeable:
+        pytest.skip("this NumPy takes DLPack's arrays as read-only")
     copied, borrowed = symnet.shared(Tensor(array)), symnet.shared(Tensor(array), borrow=True)
     array[0, 0] = 7
     assert copied.get_value()[0, 0] == 0
@@ -124,7 +126,8 @@ def test_a_shared_variable_is_seen_without_a_copy():
     step()
     assert seen.tolist() == (A + 1).tolist()
     assert shared.__dlpack_device__() == (1, 0)
-    assert not np.shares_memory(np.from_dlpack(shared, copy=True), seen)
+    if np.lib.NumpyVersion(np.__version__) >= "2.1.0":
+        assert not np.shares_memory(np.from_dlpack(shared, copy=True), seen)
 
 
 def test_what_was_seen_stays_when_the_value_gets_another_shape():

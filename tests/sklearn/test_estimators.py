@@ -18,7 +18,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from symnet.sklearn import SymnetClassifier, SymnetRegressor
 
@@ -26,10 +26,17 @@ IRIS = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 
 
-@parametrize_with_checks([SymnetClassifier(), SymnetRegressor()])
-@pytest.mark.filterwarnings(
-    "ignore:.*:UserWarning:sklearn", "ignore::sklearn.exceptions.SkipTestWarning"
-)
+def own_checks():
+    for kind in (SymnetClassifier, SymnetRegressor):
+        for estimator, check in estimator_checks_generator(kind(), legacy=True):
+            settings = getattr(check, "keywords", {})
+            name = getattr(check, "func", check).__name__
+            words = [name, *(f"{k}={v}" for k, v in settings.items() if k != "name")]
+            yield pytest.param(estimator, check, id=f"{kind.__name__}-{'-'.join(words)}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), list(own_checks()))
+@pytest.mark.filterwarnings("default:::sklearn")
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
@@ -164,6 +171,30 @@ def test_equal_seeds_give_equal_models():
     first, second, other = (make(s).fit(points, labels) for s in (1, 1, 2))
     assert (first.predict_proba(points) == second.predict_proba(points)).all()
     assert (first.predict_proba(points) != other.predict_proba(points)).any()
+
+
+def test_fits_in_threads_do_not_disturb_each_other():
+    joblib = pytest.importorskip("joblib")
+    points, labels = blobs()
+    model = SymnetClassifier((8,), dropout=0.5, max_iter=5, random_state=1)
+    alone = cross_val_score(model, points, labels, cv=4, scoring="neg_log_loss")
+    with joblib.parallel_config("threading", n_jobs=4):
+        together = cross_val_score(model, points, labels, cv=4, scoring="neg_log_loss")
+    assert together.tolist() == alone.tolist()
+
+
+def test_settings_travel():
+    model = SymnetClassifier(
+        (4,),
+        activation=nn.activations.elu,
+        optimizer=partial(nn.adam, beta1=0.8),
+        learning_rate=nn.schedules.cosine(0.01, 0.0, 10),
+        max_iter=3,
+        random_state=0,
+    ).fit(*blobs(30))
+    copied = clone(pickle.loads(pickle.dumps(model))).fit(*blobs(30))
+    assert copied.loss_curve_ == model.loss_curve_
+    assert model.history_.logs["learning_rate"][0] > model.history_.logs["learning_rate"][-1]
 
 
 def test_the_network_inside(tmp_path, classifier):

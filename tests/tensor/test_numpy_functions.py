@@ -134,7 +134,7 @@ USES = {
     "repeat": [lambda a, b, v, c, s, i, n: np.repeat(a, 3, axis=1)],
     "reshape": [
         lambda a, b, v, c, s, i, n: np.reshape(c, (4, -1)),
-        lambda a, b, v, c, s, i, n: np.reshape(a, shape=12, order="C"),
+        lambda a, b, v, c, s, i, n: np.reshape(a, 12, order="C"),
     ],
     "atleast_1d": [lambda a, b, v, c, s, i, n: np.atleast_1d(v[0], a)],
     "atleast_2d": [lambda a, b, v, c, s, i, n: np.atleast_2d(v)],
