@@ -199,7 +199,8 @@ class TensorOperators(Variable):
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeMismatchError(
             f"NumPy asks for the values of {self}, which is symbolic; use the function of the same "
-            "name in symnet.tensor, or compute values with .eval()"
+            "name in symnet.tensor (T.stack makes a tensor of a list), or compute values with "
+            ".eval()"
         )
 
     # ---- NumPy's functions on symbolic variables

@@ -21,6 +21,7 @@ from symnet.graph.variables import make_constant, make_shared
         (float, "not a number"),
         (int, "not a number"),
         (np.asarray, "symbolic"),
+        (lambda x: np.array([x, x]), r"T\.stack"),
         (list, "length is not known"),
         (lambda x: 1 in x, "symbolic"),
         (np.add.accumulate, "add.accumulate"),
