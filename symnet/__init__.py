@@ -11,7 +11,7 @@ from symnet import errors, gradient, printing, tensor
 from symnet.autodiff import Lop, Rop, clone, grad, hessian, hessian_vector_product, jacobian
 from symnet.config import config
 from symnet.function import Function, In, Mode, Out, function, shared
-from symnet.graph.export import to_networkx
+from symnet.graph.export import to_graphviz, to_networkx
 from symnet.graph.printing import debugprint, pp
 from symnet.testing.derivative import verify_grad
 from symnet.version import __version__
@@ -42,6 +42,7 @@ __all__ = [
     "printing",
     "shared",
     "tensor",
+    "to_graphviz",
     "to_networkx",
     "verify_grad",
 ]

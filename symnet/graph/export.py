@@ -1,5 +1,6 @@
-"""Graphs as networkx graphs, for analysis and drawing."""
+"""Graphs as networkx graphs, for analysis, and in the language of Graphviz, for drawing."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from symnet.graph.printing import graph_roots
@@ -56,6 +57,108 @@ def to_networkx(obj: Any, objects: bool = False) -> Any:
     for variable in wanted:
         add(variable)
     return graph
+
+
+_COLOURS = {"input": "#dafbe1", "shared": "#ddf4ff", "constant": "#f6f8fa", "output": "#fff8c5"}
+
+
+def to_graphviz(
+    obj: Any, *, types: bool = True, groups: Iterable[tuple[str, Sequence[Apply]]] = ()
+) -> str:
+    """The graph behind `obj` as DOT text: `dot -Tsvg graph.dot -o graph.svg` draws it.
+
+    obj     variable, apply node, list of them, or anything with `outputs`, as a function
+    types   dtype and sizes at the edges
+    groups  titles and the apply nodes that are framed under them; a node is in the first it is in
+
+    Boxes are operations, ovals arrays from outside; the line that built a node is its tooltip.
+    Nothing is imported for it. Errors: TypeMismatchError if there is no graph behind `obj`.
+    """
+    wanted = graph_roots(obj)
+    nodes = toposort(wanted)
+    number: dict[Variable | Apply, str] = {}
+    lines = [
+        "digraph symnet {",
+        "  rankdir=BT; ranksep=0.35; nodesep=0.25;",
+        '  node [fontname="Helvetica", fontsize=12, style=filled, fillcolor=white];',
+        '  edge [fontname="Helvetica", fontsize=9, color="#57606a", fontcolor="#57606a"];',
+    ]
+
+    def source(variable: Variable) -> str:
+        """The name of what a variable comes from; what comes from outside is drawn when met."""
+        if variable.owner is not None:
+            return number[variable.owner]
+        if variable not in number:
+            number[variable] = f"v{len(number)}"
+            kind = _kind(variable)
+            shape = {"constant": "plaintext", "shared": "cylinder"}.get(kind, "ellipse")
+            label = f"{variable}" if kind == "constant" else f"{variable}\n{_typed(variable)}"
+            lines.append(
+                f"  {number[variable]} [shape={shape}, fillcolor={_quoted(_COLOURS[kind])}, "
+                f"label={_quoted(label)}];"
+            )
+        return number[variable]
+
+    grouped: dict[Apply, int] = {}
+    titles = []
+    for k, (title, members) in enumerate(groups):
+        titles.append(title)
+        for node in members:
+            grouped.setdefault(node, k)
+    inside: list[list[str]] = [[] for _ in titles]
+    edges = []
+    for node in nodes:
+        sources = [source(v) for v in node.inputs]
+        number[node] = f"n{len(number)}"
+        names = [v.name for v in node.outputs if v.name]
+        label = "\n".join([str(node.op), *names])
+        drawn = (
+            f"  {number[node]} [shape=box, label={_quoted(label)}, "
+            f"tooltip={_quoted(str(node.origin))}];"
+        )
+        (inside[grouped[node]] if node in grouped else lines).append(drawn)
+        for v, start in zip(node.inputs, sources):
+            edges.append(f"  {start} -> {number[node]}{_edge(v, types)};")
+    for k, (title, drawn_inside) in enumerate(zip(titles, inside)):
+        if drawn_inside:
+            lines.append(f"  subgraph cluster_{k} {{")
+            lines.append(
+                f'    label={_quoted(title)}; labeljust=l; fontname="Helvetica"; fontsize=11; '
+                'style="rounded,filled"; color="#d0d7de"; fillcolor="#f6f8fa";'
+            )
+            lines += [f"  {text}" for text in drawn_inside]
+            lines.append("  }")
+    for k, variable in enumerate(wanted):
+        start = source(variable)
+        title = variable.name or (f"output {k}" if len(wanted) > 1 else "output")
+        label = f"{title}\n{_typed(variable)}"
+        lines.append(
+            f"  out{k} [shape=ellipse, peripheries=2, fillcolor={_quoted(_COLOURS['output'])}, "
+            f"label={_quoted(label)}];"
+        )
+        edges.append(f"  {start} -> out{k}{_edge(variable, False)};")
+    return "\n".join([*lines, *edges, "}"]) + "\n"
+
+
+def _edge(variable: Variable, types: bool) -> str:
+    """Attributes of an edge: which output it takes, and its type where that is not drawn."""
+    node = variable.owner
+    if node is None:
+        return ""
+    label = [f".{variable.index}"] if len(node.outputs) > 1 else []
+    label += [_typed(variable)] if types else []
+    return f" [label={_quoted(' '.join(label))}]" if label else ""
+
+
+def _typed(variable: Variable) -> str:
+    sizes = ", ".join("?" if s is None else str(s) for s in variable.type.shape)
+    return f"{variable.type.dtype}({sizes})"
+
+
+def _quoted(text: str) -> str:
+    """A string of the DOT language."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _kind(variable: Variable) -> str:

@@ -31,6 +31,7 @@ from symnet.function.explain.parts import (
     steps_text,
 )
 from symnet.function.modes import Mode
+from symnet.graph.export import to_graphviz
 
 __all__ = ["Explanation"]
 
@@ -59,7 +60,7 @@ class Explanation:
         runner: Runner | SegmentedRunner | None,
         measurement: Measurement | None,
     ):
-        report, self._parts = collect(signature, mode, name, runner, measurement)
+        report, self._drawing = collect(signature, mode, name, runner, measurement)
         self._report = report
         self._compiled = runner is not None
         self.name = report.facts.name
@@ -94,6 +95,13 @@ class Explanation:
         if path is not None:
             Path(path).write_text(text, "utf-8")
         return text
+
+    def dot(self) -> str:
+        """The compiled graph in the language of Graphviz, a frame around what a step computes.
+
+        `symnet.to_graphviz(f)` is the graph as it was written.
+        """
+        return to_graphviz(self._drawing.roots, groups=self._drawing.groups)
 
     def _repr_html_(self) -> str:
         """For notebooks."""

@@ -70,14 +70,22 @@ MOST_USES = 200  # of one rule that are written out
 MOST_KERNELS = 64  # whose machine code is looked at
 
 
+@dataclass
+class Drawing:
+    """The compiled graph, and which of its nodes each step computes."""
+
+    roots: list[Variable]
+    groups: list[tuple[str, list[Apply]]]
+
+
 def collect(
     signature: Signature,
     mode: Mode,
     name: str | None,
     runner: Runner | SegmentedRunner | None,
     measurement: Measurement | None,
-) -> "tuple[Report, list[Part]]":
-    """The report of a function, and its programs for drawing. Without `runner` there is nothing
+) -> tuple[Report, Drawing]:
+    """The report of a function, and the graph to be drawn. Without `runner` there is nothing
     compiled: the report ends with the graph."""
     roots = [*signature.outputs, *(v for _, v in signature.updates)]
     nodes = toposort(roots, stop=set(signature.variables))
@@ -106,9 +114,15 @@ def collect(
         memory=[],
         nodes=len(nodes),
     )
+    drawing = Drawing(rewritten, [])
     if runner is not None:
-        _Filling(report, lines, parts, runner, measurement).run()
-    return report, parts
+        filling = _Filling(report, lines, parts, runner, measurement)
+        filling.run()
+        drawing.groups += [
+            (f"step {step.number}: {step.what}", nodes)
+            for step, nodes in zip(report.steps, filling.nodes)
+        ]
+    return report, drawing
 
 
 def _tree(roots: Sequence[Variable], titles: Sequence[str]) -> str:
@@ -303,6 +317,7 @@ class _Filling:
         self.runner = runner
         self.measurement = measurement
         self.texts: dict[str, int] = {}  # kernels by source
+        self.nodes: list[list[Apply]] = []  # of each step
 
     def run(self) -> None:
         last = self.runner if self.measurement is None else self.measurement.runner
@@ -349,6 +364,7 @@ class _Filling:
             "", self.lines.numbers(node.origin, ()), accesses, None, seconds, self.calls,
         )  # fmt: skip
         self.report.steps.append(step)
+        self.nodes.append([node])
 
     def kernel(self, program: Program, number: int) -> KernelReport:
         """The report of a kernel; equal ones of several programs are one."""
@@ -402,8 +418,8 @@ class _Filling:
         if call is not None:
             said = f"{time_text(call)} per call; {steps} in its steps, each measured apart"
             facts.notes.append(
-                f"Times are medians of {self.calls} calls of a private copy: shared variables keep "
-                "their values."
+                f"Times are those of the fastest quarter of {self.calls} calls of a private copy, "
+                "so shared variables keep their values."
             )
         else:
             said = (
@@ -412,8 +428,8 @@ class _Filling:
         facts.summary.append(("time", said))
         if any(step.paired for step in report.steps):
             facts.notes.append(
-                "While steps are measured apart, none runs slab by slab together with the one "
-                "before; so they take longer in sum than a call."
+                "Joined steps: a thread goes on with a slab while it is in its cache. To be "
+                "measured the steps are parted, so in sum they may take longer than a call."
             )
 
 
@@ -511,6 +527,7 @@ class _Part:
         own = self.part.first + number
         results, nodes = self._results(fused, partials, combine)
         lines = self.lines.numbers(fused.origin, nodes)
+        self.filling.nodes.append(nodes)
         moved = self._traffic(step)
         arrays = [
             Access(self.label(s), moved.reads.get(s, 0), moved.writes.get(s, 0))

@@ -1,6 +1,5 @@
 """Measuring a function without touching it: copies with shared variables of their own are run."""
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from symnet.backends.cpu.runner import Runner
 from symnet.backends.cpu.segments import SegmentedRunner
 from symnet.graph.variables import Apply
 
-SECONDS = 0.3  # for which each copy is run, about
-CALLS = (3, 200)  # at least, at most
+SECONDS = 0.5  # for which the copies are run, about
+CALLS = (4, 200)  # of each, at least and at most
+QUARTILE = 25  # per cent of the calls are faster than what is told: others disturb, never help
+TURN = 4  # calls of one copy, before it is the other's turn
 
 
 @dataclass
@@ -76,24 +77,25 @@ def measure(copy_of: Callable[[bool], Any], args: Sequence[Any]) -> Measurement:
     Shared variables whose value changes its shape start anew for each call. Errors: as of a call.
     """
     plain, profiled = copy_of(False), copy_of(True)
-    whole = _repeat(lambda: plain(*args), _restart(plain))
     runner = profiled._runner
     found_tables = (r.profile for r in runners_of(runner) if r is not None)
     tables = [table for table in found_tables if table is not None]
     taken: list[list[np.ndarray]] = [[] for _ in tables]
 
-    def call() -> None:
+    def measured() -> None:
         before = [table[:, 0].copy() for table in tables]
         profiled(*args)
         for found, table, start in zip(taken, tables, before):
             found.append(table[:, 0] - start)
 
-    times = _repeat(call, _restart(profiled))
-    medians = iter([np.median(found[-len(times) :], axis=0) * 1e-9 for found in taken])
-    steps = [next(medians) if r is not None else np.zeros(0) for r in runners_of(runner)]
+    whole = _alternate(
+        (lambda: plain(*args), _restart(plain)), (measured, _restart(profiled)), taken
+    )
+    typical = iter([np.percentile(found, QUARTILE, axis=0) * 1e-9 for found in taken])
+    steps = [next(typical) if r is not None else np.zeros(0) for r in runners_of(runner)]
     host = so_far(runner).times
-    found = Times(steps, len(times), {} if host is None else host.host)
-    return Measurement(runner, found, statistics.median(whole), plain._runner)
+    times = Times(steps, len(whole), {} if host is None else host.host)
+    return Measurement(runner, times, float(np.percentile(whole, QUARTILE)), plain._runner)
 
 
 def _restart(function: Any) -> Callable[[], None]:
@@ -112,16 +114,26 @@ def _restart(function: Any) -> Callable[[], None]:
     return restart
 
 
-def _repeat(call: Callable[[], object], restart: Callable[[], None]) -> list[float]:
-    """Seconds of each call, after two that bind and fill the caches."""
-    for _ in range(2):
-        restart()
-        call()
-    found: list[float] = []
+Task = tuple[Callable[[], object], Callable[[], None]]
+
+
+def _alternate(plain: Task, profiled: Task, taken: list[list[np.ndarray]]) -> list[float]:
+    """Seconds of each call of `plain`. A few calls of the one, a few of the other, and so on:
+    whatever else the machine does hits both. The first calls bind and do not count."""
+    for call, restart in (plain, profiled):
+        for _ in range(2):
+            restart()
+            call()
+    for found in taken:
+        found.clear()
+    seconds: list[float] = []
     end = time.perf_counter() + SECONDS
-    while len(found) < CALLS[0] or (len(found) < CALLS[1] and time.perf_counter() < end):
-        restart()
-        begin = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - begin)
-    return found
+    while len(seconds) < CALLS[0] or (len(seconds) < CALLS[1] and time.perf_counter() < end):
+        for call, restart in (plain, profiled):
+            for _ in range(TURN):
+                restart()
+                begin = time.perf_counter()
+                call()
+                if call is plain[0]:
+                    seconds.append(time.perf_counter() - begin)
+    return seconds

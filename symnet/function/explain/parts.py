@@ -105,8 +105,8 @@ class StepReport:
     lines       numbers of the lines it comes from, the one it is booked under first
     seconds     measured per call; None if not measured
     operations  multiplications, additions, functions; None if sizes are not known
-    paired      it runs slab by slab together with the step before, unless it is measured
-    note        what else there is to say
+    paired      a thread runs its slabs right after its slabs of the step before (but not while
+                steps are measured)
     """
 
     number: int
@@ -378,7 +378,7 @@ def steps_text(report: Report) -> list[str]:
                 listed = ", ".join(f"{a.label} ({_moved(a)})" for a in arrays)
                 found += _wrapped(f"    {kind:8}{listed}", " " * 12)
         if step.paired:
-            found.append("    runs slab by slab together with the step before")
+            found.append(f"    joined to step {step.number - 1}, slab by slab")
     return found
 
 
@@ -465,8 +465,8 @@ def _mark(b: BufferReport, steps: range) -> str:
     return "█" if any(step in steps for step in b.written) else "░"
 
 
-def numbers_text(numbers: Sequence[int]) -> str:
-    """`1, 4 to 7, 9`."""
+def numbers_text(numbers: Sequence[int], most: int = 24) -> str:
+    """`1, 4 to 7, 9`; of very many the first."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
@@ -479,6 +479,8 @@ def numbers_text(numbers: Sequence[int]) -> str:
             pieces.append(f"{first} to {last}")
         else:
             pieces += [str(k) for k in range(first, last + 1)]
+    if len(pieces) > most:
+        pieces[most:] = [f"... {len(numbers)} in all"]
     return ", ".join(pieces)
 
 
