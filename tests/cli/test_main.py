@@ -1,6 +1,7 @@
 """The command line itself: help, errors, interrupts, closed pipes."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +23,12 @@ def test_help_lists_the_commands(run):
     assert all(f"  {name} " in out for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["mnist", "info", "cache"])
+@pytest.mark.parametrize("name", ["mnist", "predict", "info", "cache"])
 def test_each_command_explains_itself(run, name):
     status, out, _ = run(name, "--help")
     assert status == 0
     assert f"usage: symnet {name}" in out
-    assert f"example:\n  symnet {name}" in out
+    assert re.search(rf"\nexamples?:\n(  .*\n)*?  symnet {name}\b", out)
 
 
 def test_bench_is_handed_its_arguments(run):
