@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 import symnet
 from symnet.errors import DataError
 from symnet.nn import load_parameters, read_parameters, save_parameters
+from symnet.nn.parameters import assign, read_parameters_and_metadata
 
 
 def parameters():
@@ -49,6 +50,26 @@ def test_the_file_is_safetensors(tmp_path):
     assert header["W"]["shape"] == [2, 3]
     start, end = header["b"]["data_offsets"]
     assert content[8 + size :][start:end] == np.array([0.5, -1.0]).tobytes()
+
+
+def test_texts_come_back(tmp_path):
+    for about in ({"epoch": "3", "ä": "{}"}, None):
+        save_parameters(tmp_path / "p", parameters(), about)
+        values, texts = read_parameters_and_metadata(tmp_path / "p")
+        assert texts == (about or {})
+        assert values.keys() == {"W", "b"}
+
+
+def test_assigning_is_all_or_nothing():
+    W, b = parameters()
+    before = W.get_value(), b.get_value()
+    ones = {"W": np.ones((2, 3), "float32"), "b": np.ones(2)}
+    for wrong in ({"W": ones["W"]}, {**ones, "b": np.ones(3)}, {**ones, "more": np.ones(1)}):
+        with pytest.raises(DataError, match="file"):
+            assign("file", {"W": W, "b": b}, wrong)
+        assert np.array_equal(W.get_value(), before[0]) and np.array_equal(b.get_value(), before[1])
+    assign("file", {"W": W, "b": b}, ones)
+    assert W.get_value().all() and b.get_value().all()
 
 
 def test_equal_values_make_equal_files(tmp_path):

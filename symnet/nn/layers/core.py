@@ -252,8 +252,14 @@ def _factors(value: Any, name: str) -> Any:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeMismatchError(f"Rescaling: {name}={value!r:.60} is neither a number nor numbers")
-    return array.astype("float64").tolist()
+    numbers = array.astype("float64")
+    if not np.isfinite(numbers).all():
+        raise ConfigError(f"Rescaling: {name}={value!r:.60} is not finite")
+    return numbers.tolist()
 
 
 def _like(value: Any, x: Any) -> Any:
+    """Factors as numbers of the dtype of `x`. Errors: ConfigError where they are too large."""
+    if np.abs(value).max(initial=0) > np.finfo(x.type.dtype).max:
+        raise ConfigError(f"Rescaling: {value!r:.60} is too large for {x.type.dtype}")
     return np.asarray(value, x.type.dtype) if isinstance(value, list) else value

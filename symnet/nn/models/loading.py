@@ -106,6 +106,9 @@ class _Reader:
         return Model(inputs, outputs)
 
     def _layers(self, descriptions: Sequence[Any], values: Values) -> list[Layer]:
+        names = [one["name"] for one in descriptions]
+        if len(set(names)) < len(names):
+            raise DataError(f"two of the layers {', '.join(map(str, names))} have one name")
         return [self._layer(one, values) for one in descriptions]
 
     def _layer(self, description: Any, values: Values) -> Layer:

@@ -96,6 +96,8 @@ def test_dense_counts_its_operations():
         (lambda: nn.Reshape(5)(nn.Input((2, 3))), ShapeError, r"\(2, 3\) do not fit into \(5,\)"),
         (lambda: nn.Reshape((-1, 4))(nn.Input((2, 3))), ShapeError, "do not fit"),
         (lambda: nn.Rescaling("a"), TypeMismatchError, "neither a number"),
+        (lambda: nn.Rescaling(float("nan")), ConfigError, "not finite"),
+        (lambda: nn.Rescaling(1e300)(nn.Input(2)), ConfigError, "too large for float32"),
         (lambda: nn.Lambda(3), TypeMismatchError, "3 is not a function"),
     ],
 )
