@@ -1,5 +1,6 @@
 """Graphs as networkx graphs, for analysis, and in the language of Graphviz, for drawing."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -63,12 +64,17 @@ _COLOURS = {"input": "#dafbe1", "shared": "#ddf4ff", "constant": "#f6f8fa", "out
 
 
 def to_graphviz(
-    obj: Any, *, types: bool = True, groups: Iterable[tuple[str, Sequence[Apply]]] = ()
+    obj: Any,
+    *,
+    types: bool = True,
+    titles: Sequence[str] = (),
+    groups: Iterable[tuple[str, Sequence[Apply]]] = (),
 ) -> str:
     """The graph behind `obj` as DOT text: `dot -Tsvg graph.dot -o graph.svg` draws it.
 
     obj     variable, apply node, list of them, or anything with `outputs`, as a function
     types   dtype and sizes at the edges
+    titles  of the outputs
     groups  titles and the apply nodes that are framed under them; a node is in the first it is in
 
     Boxes are operations, ovals arrays from outside; the line that built a node is its tooltip.
@@ -77,6 +83,7 @@ def to_graphviz(
     wanted = graph_roots(obj)
     nodes = toposort(wanted)
     number: dict[Variable | Apply, str] = {}
+    fresh = itertools.count()
     lines = [
         "digraph symnet {",
         "  rankdir=BT; ranksep=0.35; nodesep=0.25;",
@@ -85,31 +92,33 @@ def to_graphviz(
     ]
 
     def source(variable: Variable) -> str:
-        """The name of what a variable comes from; what comes from outside is drawn when met."""
+        """The name of what a variable comes from; what comes from outside is drawn when met, a
+        constant at every use."""
         if variable.owner is not None:
             return number[variable.owner]
-        if variable not in number:
-            number[variable] = f"v{len(number)}"
-            kind = _kind(variable)
-            shape = {"constant": "plaintext", "shared": "cylinder"}.get(kind, "ellipse")
-            label = f"{variable}" if kind == "constant" else f"{variable}\n{_typed(variable)}"
-            lines.append(
-                f"  {number[variable]} [shape={shape}, fillcolor={_quoted(_COLOURS[kind])}, "
-                f"label={_quoted(label)}];"
-            )
-        return number[variable]
+        kind = _kind(variable)
+        if variable in number and kind != "constant":
+            return number[variable]
+        drawn = number[variable] = f"v{next(fresh)}"
+        shape = {"constant": "plaintext", "shared": "cylinder"}.get(kind, "ellipse")
+        label = f"{variable}" if kind == "constant" else f"{variable}\n{_typed(variable)}"
+        lines.append(
+            f"  {drawn} [shape={shape}, fillcolor={_quoted(_COLOURS[kind])}, "
+            f"label={_quoted(label)}];"
+        )
+        return drawn
 
     grouped: dict[Apply, int] = {}
-    titles = []
+    headings = []
     for k, (title, members) in enumerate(groups):
-        titles.append(title)
+        headings.append(title)
         for node in members:
             grouped.setdefault(node, k)
-    inside: list[list[str]] = [[] for _ in titles]
+    inside: list[list[str]] = [[] for _ in headings]
     edges = []
     for node in nodes:
         sources = [source(v) for v in node.inputs]
-        number[node] = f"n{len(number)}"
+        number[node] = f"n{next(fresh)}"
         names = [v.name for v in node.outputs if v.name]
         label = "\n".join([str(node.op), *names])
         drawn = (
@@ -119,7 +128,7 @@ def to_graphviz(
         (inside[grouped[node]] if node in grouped else lines).append(drawn)
         for v, start in zip(node.inputs, sources):
             edges.append(f"  {start} -> {number[node]}{_edge(v, types)};")
-    for k, (title, drawn_inside) in enumerate(zip(titles, inside)):
+    for k, (title, drawn_inside) in enumerate(zip(headings, inside)):
         if drawn_inside:
             lines.append(f"  subgraph cluster_{k} {{")
             lines.append(
@@ -130,7 +139,8 @@ def to_graphviz(
             lines.append("  }")
     for k, variable in enumerate(wanted):
         start = source(variable)
-        title = variable.name or (f"output {k}" if len(wanted) > 1 else "output")
+        known = titles[k] if k < len(titles) else variable.name
+        title = known or (f"output {k}" if len(wanted) > 1 else "output")
         label = f"{title}\n{_typed(variable)}"
         lines.append(
             f"  out{k} [shape=ellipse, peripheries=2, fillcolor={_quoted(_COLOURS['output'])}, "

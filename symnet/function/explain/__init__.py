@@ -101,7 +101,8 @@ class Explanation:
 
         `symnet.to_graphviz(f)` is the graph as it was written.
         """
-        return to_graphviz(self._drawing.roots, groups=self._drawing.groups)
+        drawing = self._drawing
+        return to_graphviz(drawing.roots, titles=drawing.titles, groups=drawing.groups)
 
     def _repr_html_(self) -> str:
         """For notebooks."""

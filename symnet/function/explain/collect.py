@@ -75,6 +75,7 @@ class Drawing:
     """The compiled graph, and which of its nodes each step computes."""
 
     roots: list[Variable]
+    titles: list[str]
     groups: list[tuple[str, list[Apply]]]
 
 
@@ -114,7 +115,7 @@ def collect(
         memory=[],
         nodes=len(nodes),
     )
-    drawing = Drawing(rewritten, [])
+    drawing = Drawing(rewritten, titles, [])
     if runner is not None:
         filling = _Filling(report, lines, parts, runner, measurement)
         filling.run()
