@@ -70,6 +70,7 @@ class TensorType:
         return NUMPY_DTYPES[self.dtype]
 
     def clone(self, dtype: Any = None, shape: Sequence[int | None] | None = None) -> "TensorType":
+        """The type with another dtype, another static shape, or both."""
         return TensorType(
             self.dtype if dtype is None else dtype, self.shape if shape is None else shape
         )

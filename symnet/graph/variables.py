@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 
 
 class Variable:
-    """A node of the graph that stands for one array."""
+    """A node of the graph that stands for one array.
+
+    type    dtype and static shape, a `TensorType`
+    owner   the apply node whose result it is, of which it is output number `index`; else None
+    name    what messages and printouts call it
+    origin  the user's line that made it
+    """
 
     __slots__ = ("_tag", "index", "name", "origin", "owner", "type")
 
@@ -63,14 +69,17 @@ class Variable:
 
     @property
     def dtype(self) -> str:
+        """The name of the elements' type: "float32"."""
         return self.type.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return self.type.ndim
 
     @property
     def broadcastable(self) -> tuple[bool, ...]:
+        """For each dimension whether its size is known to be 1, so that it broadcasts."""
         return self.type.broadcastable
 
     def __str__(self) -> str:
