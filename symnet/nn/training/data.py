@@ -122,7 +122,7 @@ def _of_numbers(array: np.ndarray, what: str, given: Any) -> np.ndarray:
         first = next(v for v in array.flat if isinstance(v, str | bytes))
         named = f" ({given.name!r})" if getattr(given, "name", None) is not None else ""
         encode = _ENCODE if what.startswith("y") or "target" in what else "; numbers are wanted"
-        raise TypeMismatchError(f"{what}{named} holds texts, such as {first!r:.40}{encode}")
+        raise TypeMismatchError(f"{what}{named} holds texts, such as {str(first)!r:.40}{encode}")
     if kind == "O":
         found = next((v for v in array.flat if not isinstance(v, bool | int | float)), None)
         held = type(found).__name__

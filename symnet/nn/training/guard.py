@@ -31,17 +31,19 @@ def explain(
     feed: Feed,
     step: Callable[[int], Any],
     before: Snapshot,
+    made: int,
     batches: int,
     epoch: int,
 ) -> TrainingError:
     """Find the guilty step, leave the model as it was before it, and say what happened.
 
     before  the state at the start of the epoch
+    made    how many of its steps were made
     """
     before.restore()
     kept = list(program.trained().values())
     saved = Snapshot(program.trained())
-    for number in range(batches):
+    for number in range(made):
         saved.take()
         loss = float(step(number))
         if np.isfinite(loss) and all_finite(kept):

@@ -251,11 +251,15 @@ class Program:
             )
         return self._evaluate[key]
 
-    def draw_order(self, count: int) -> np.ndarray:
-        """A random order of the examples; the random state advances."""
+    def compile_order(self) -> Function:
+        """The function behind `draw_order`."""
         if self._draw is None:
             self._draw = function([self._count], self._order, name="shuffle")
-        order: np.ndarray = self._draw(count)
+        return self._draw
+
+    def draw_order(self, count: int) -> np.ndarray:
+        """A random order of the examples; the random state advances."""
+        order: np.ndarray = self.compile_order()(count)
         return order
 
     # ---- evaluation

@@ -13,6 +13,7 @@ from symnet.nn.training import checkpoint, guard
 from symnet.nn.training.callbacks import Callback, Checkpoint
 from symnet.nn.training.data import Examples
 from symnet.nn.training.history import History
+from symnet.nn.training.interrupt import insistent
 from symnet.nn.training.program import Program, Snapshot
 from symnet.nn.training.progress import Progress
 
@@ -154,7 +155,12 @@ class Trainer:
         """All epochs. Errors: TrainingError where numbers are no longer finite; an interrupt comes
         through between two steps, and the model keeps what was done."""
         program = self.program
-        self.feed, self.step = program.step(self.examples)
+        with insistent():
+            self.feed, self.step = program.step(self.examples)
+            if self.validation is not None:
+                program.evaluation(self.validation)
+            if self.shuffle:
+                program.compile_order()
         self.feed.load(self.examples, self.batch_size)
         program.step_length.set_value(np.array(1 / self.batches, "float64"))
         self._before = Snapshot(program.trained())
@@ -189,7 +195,9 @@ class Trainer:
         seconds = time.perf_counter() - start
         kept = list(program.trained().values())
         if not (np.isfinite(losses).all() and guard.all_finite(kept)):
-            raise guard.explain(program, feed, self.step, self._before, len(losses), number)
+            raise guard.explain(
+                program, feed, self.step, self._before, len(losses), self.batches, number
+            )
         made = len(self.examples) if len(losses) == self.batches else self.batch_size * len(losses)
         logs = program.sums.results(made)
         if self.validation is not None:
