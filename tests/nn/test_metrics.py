@@ -39,7 +39,7 @@ def classified(draw, classes=4, most=30):
     return y, p / p.sum(axis=1, keepdims=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(classified())
 def test_scikit_learn_agrees(case):
     sk = pytest.importorskip("sklearn.metrics")
