@@ -6,10 +6,13 @@
             | Network
     Network = {"class": "Sequential", "name", "input": Type | null, "layers": [Layer],
                "order": [index of a layer]}
-            | {"class": "Model", "name", "inputs": [Type], "layers": [Layer],
-               "calls": [{"layer": index, "inputs": [Place]}], "outputs": [Place]}
+            | {"class": "Model", "name", "inputs": [Type], "constants": [Constant],
+               "layers": [Layer], "steps": [Step], "outputs": [Place]}
     Type    = {"shape": [size | null], "dtype": text, "name": text}         without the batch
-    Place   = ["input", index] | ["call", index of the call, index of its output]
+    Step    = {"layer": index, "inputs": [Place]} | {Op, "inputs": [Place]}
+    Place   = ["input", index] | ["constant", index] | ["step", index, index of its output]
+
+Ops and constants are described in `models.expressions`.
 """
 
 from typing import Any

@@ -14,6 +14,7 @@ from symnet.graph.types import TensorType
 from symnet.nn import layers as layer_module
 from symnet.nn.layers.base import Layer, checked_name, values_under
 from symnet.nn.models import saving
+from symnet.nn.models.expressions import applied, constant
 from symnet.nn.models.model import Model
 from symnet.nn.models.network import Network
 from symnet.nn.models.sequential import Sequential
@@ -90,18 +91,24 @@ class _Reader:
     def _model(self, description: Any, values: Values) -> Model:
         inputs = [_input(one) for one in description["inputs"]]
         layers = self._layers(description["layers"], values)
-        calls: list[list[Any]] = []
+        constants = [constant(one) for one in description["constants"]]
+        steps: list[Sequence[Any]] = []
 
         def place(where: Sequence[Any]) -> Any:
             kind, *numbers = where
-            if kind == "input":
-                return inputs[_natural(*numbers)]
-            number, output = numbers
-            return calls[_natural(number)][_natural(output)]
+            if kind == "step":
+                number, output = numbers
+                return steps[_natural(number)][_natural(output)]
+            return {"input": inputs, "constant": constants}[kind][_natural(*numbers)]
 
-        for call in description["calls"]:
-            out = layers[_natural(call["layer"])](*map(place, call["inputs"]))
-            calls.append(out if isinstance(out, list) else [out])
+        for step in description["steps"]:
+            settings = dict(step)
+            given = [place(where) for where in settings.pop("inputs")]
+            if "layer" in settings:
+                out = layers[_natural(settings["layer"])](*given)
+                steps.append(out if isinstance(out, list) else [out])
+            else:
+                steps.append(applied(settings, given))
         outputs = [place(where) for where in description["outputs"]]
         return Model(inputs, outputs)
 

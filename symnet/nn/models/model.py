@@ -9,8 +9,9 @@ from symnet.graph.describe import listed
 from symnet.graph.variables import Constant, SharedVariable, Variable
 from symnet.nn.layers.base import Call, Forward, call_of
 from symnet.nn.models.description import described_layer, described_type
+from symnet.nn.models.expressions import described_constant, described_op
 from symnet.nn.models.network import Network, placeholder
-from symnet.nn.models.replay import Step, layers_in, replay, steps_between
+from symnet.nn.models.replay import Step, all_steps, layers_in, replay, steps_between
 from symnet.nn.models.sequential import fits
 
 
@@ -24,7 +25,7 @@ class Model(Network):
         model = nn.Model(x, nn.Dense(10, activation="softmax")(h + nn.Dense(100)(x)))
 
     Layers are called anew for training. Ordinary expressions between them are part of the
-    network, too; shared variables in those are not parameters, and a file cannot hold them.
+    network, too; shared variables in those are not parameters, and files do not hold them.
 
     Errors: TypeMismatchError; MissingInputError and UnusedInputError where the outputs depend on
     other inputs than these; ConfigError for two layers of one name.
@@ -93,38 +94,49 @@ class Model(Network):
         return replay(self._steps, self._to, dict(zip(self._from, inputs)), forward)
 
     def describe(self) -> dict[str, Any]:
-        calls = [step for step in self._steps if isinstance(step, Call)]
-        others = [step for step in self._steps if not isinstance(step, Call)]
-        if others:
-            raise ConfigError(
-                f"{self.described()} has expressions between its layers, which no file can hold: "
-                f"{others[0].op}, built at {others[0].origin}; put them into a subclass of "
-                "nn.Layer, or save the parameters alone with save_weights"
-            )
         places = {v: ["input", k] for k, v in enumerate(self._from)}
-        for number, call in enumerate(calls):
-            for k, output in enumerate(call.outputs):
-                places.setdefault(output, ["call", number, k])
+        constants: list[Constant] = []
+        steps = []
+
+        def place(variable: Variable) -> list[Any]:
+            if variable not in places:
+                if not isinstance(variable, Constant):
+                    raise ConfigError(
+                        f"{self.described()}: {described_variable(variable)}\nis a shared variable "
+                        f"outside the layers, whose values no file would hold; {_WAY_OUT}"
+                    )
+                places[variable] = ["constant", len(constants)]
+                constants.append(variable)
+            return places[variable]
+
+        for number, step in enumerate(all_steps(self._from, self._to)):
+            inputs = [place(v) for v in step.inputs]
+            steps.append({**self._described_step(step), "inputs": inputs})
+            for k, output in enumerate(step.outputs):
+                places.setdefault(output, ["step", number, k])
+        outputs = [place(v) for v in self._to]
+        return {
+            "class": "Model",
+            "name": self.name,
+            "inputs": [described_type(v.type, v.name) for v in self.inputs],
+            "constants": [described_constant(c) for c in constants],
+            "layers": [described_layer(layer) for layer in self.layers],
+            "steps": steps,
+            "outputs": outputs,
+        }
+
+    def _described_step(self, step: Step) -> dict[str, Any]:
+        if isinstance(step, Call):
+            return {"layer": self.layers.index(step.layer)}
         try:
-            return {
-                "class": "Model",
-                "name": self.name,
-                "inputs": [described_type(v.type, v.name) for v in self.inputs],
-                "layers": [described_layer(layer) for layer in self.layers],
-                "calls": [
-                    {
-                        "layer": self.layers.index(call.layer),
-                        "inputs": [places[v] for v in call.inputs],
-                    }
-                    for call in calls
-                ],
-                "outputs": [places[v] for v in self._to],
-            }
-        except KeyError as missing:
+            return described_op(step.op)
+        except ConfigError as error:
             raise ConfigError(
-                f"{self.described()}: {described_variable(missing.args[0])}\nis an input of a "
-                "layer, but neither the model's input nor a layer's output: no file can hold it"
+                f"{self.described()}: {error}, built at {step.origin}; {_WAY_OUT}"
             ) from None
+
+
+_WAY_OUT = "use a subclass of nn.Layer, or save the parameters alone with save_weights"
 
 
 def _variables(given: Any, what: str) -> list[Variable]:

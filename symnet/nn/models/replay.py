@@ -18,10 +18,16 @@ Step = Call | Apply
 
 
 def steps_between(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> list[Step]:
-    """Calls and nodes on the way from `inputs` to `outputs`, each after what it needs.
+    """Calls and nodes on the way from `inputs` to `outputs`, each after what it needs; not those
+    nodes that depend on neither inputs nor layers.
 
     Errors: MissingInputError for other inputs that `outputs` depend on.
     """
+    return _depending(all_steps(inputs, outputs), set(inputs))
+
+
+def all_steps(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> list[Step]:
+    """`steps_between`, and nodes over constants and shared variables alone."""
     known = set(inputs)
     order: list[Step] = []
     seen: set[Step] = set()
@@ -49,7 +55,7 @@ def steps_between(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> li
         raise MissingInputError(
             f"the outputs also depend on inputs that are not the model's{listed(list(missing))}"
         )
-    return _depending(order, known)
+    return order
 
 
 def step_of(variable: Variable) -> Step | None:
