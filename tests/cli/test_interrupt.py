@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -69,3 +70,79 @@ def test_who_ignores_it_goes_on_ignoring_it():
     with Interrupts():
         interrupt()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+# ---- deferred
+
+
+def test_deferred_interrupts_wait_for_check():
+    before = state()
+    with Interrupts() as interrupts:
+        interrupts.defer()
+        interrupts.check()
+        interrupt()
+        interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+        interrupts.check()  # once is enough
+        interrupt()
+    assert state() == before
+
+
+def test_an_interrupt_that_was_repeated_is_not_after_deferring():
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+        interrupts.defer()
+        time.sleep(0.25)
+        interrupts.check()
+
+
+def test_closed_interrupts_have_no_effect():
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+        interrupts.close()
+        time.sleep(0.25)
+        interrupt()
+
+
+@pytest.mark.parametrize("method", ["defer", "close", "__exit__"])
+def test_nothing_is_raised_while_the_state_changes(monkeypatch, method):
+    """A signal that comes inside these methods, at whatever line, leaves them whole."""
+    interrupts = Interrupts()
+    code = getattr(Interrupts, method).__code__
+
+    def trace(frame, event, _):
+        if frame.f_code is code and event == "line":
+            os.kill(os.getpid(), signal.SIGINT)
+        return trace if frame.f_code is code else None
+
+    before = state()
+    interrupts.__enter__()
+    if method == "__exit__":
+        interrupts.defer()
+    sys.settrace(trace)
+    try:
+        arguments = (None, None, None) if method == "__exit__" else ()
+        with contextlib.suppress(KeyboardInterrupt):  # after the handlers are restored
+            getattr(interrupts, method)(*arguments)
+    finally:
+        sys.settrace(None)
+        interrupts.__exit__(None, None, None)
+    assert state() == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_in_other_threads_nothing_changes():
+    before, seen = state(), []
+
+    def work():
+        with Interrupts() as interrupts:
+            interrupts.defer()
+            seen.append(state())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]

@@ -15,7 +15,8 @@ import pytest
 import symnet.cli.mnist
 from symnet import nn
 from symnet.cli.mnist import _parser
-from symnet.cli.record import PICTURES, draw
+from symnet.cli.progress import Watched
+from symnet.cli.record import PICTURES, Record, draw
 from symnet.cli.settings import LEARNING_RATES, Settings, build
 from symnet.function import function
 from symnet.nn import read_parameters
@@ -377,8 +378,23 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def start(*arguments, **how):
-    command = [sys.executable, "-c", STARTED, "mnist", *map(str, arguments)]
+ENDLESS = (
+    """
+import numpy as np
+import symnet.cli.mnist
+read = symnet.cli.mnist.mnist
+def many(folder):  # so that an epoch takes minutes
+    digits = read(folder)
+    images, labels = (np.concatenate([a] * 100) for a in digits[:2])
+    return digits._replace(train_images=images, train_labels=labels)
+symnet.cli.mnist.mnist = many
+"""
+    + STARTED
+)
+
+
+def start(*arguments, program=STARTED, **how):
+    command = [sys.executable, "-c", program, "mnist", *map(str, arguments)]
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **how}
     return subprocess.Popen(command, **how)
 
@@ -404,16 +420,75 @@ def test_ctrl_c_keeps_the_last_whole_epoch(data, tmp_path):
     ]  # fmt: skip
 
 
+NOTHING = "symnet: interrupted before the first epoch was complete; nothing was saved\n"
+
+
 def test_ctrl_c_in_the_first_epoch(data, tmp_path):
     process = start(
-        "--data", data, "--output", tmp_path, "--hidden", 20000, "--batch-size", 1, "--threads", 1
-    )  # an epoch of many seconds
+        "--data", data, "--output", tmp_path, "--hidden", 20000, "--batch-size", 1, "--threads", 1,
+        program=ENDLESS,
+    )  # fmt: skip
     assert "compiled" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "symnet: interrupted before the first epoch was complete; nothing was saved\n"
+    assert err == NOTHING
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def usual_ctrl_c():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    "place, name, epoch, saved",
+    [
+        (symnet.cli.mnist, "mnist", None, None),
+        (symnet.cli.mnist, "build", None, None),
+        (symnet.cli.mnist, "thread_count", None, None),  # for the opening line
+        (Watched, "start", None, None),
+        (Watched, "begin", 1, None),
+        (Watched, "begin", 3, 2),
+        (Watched, "finish", 1, 1),
+        (Watched, "finish", 3, 3),
+        (Record, "write_history", 1, 1),
+        (Record, "write_history", 2, 2),
+        (nn.Checkpoint, "on_epoch_end", 2, 2),
+        (symnet.cli.mnist, "draw", 3, 3),
+    ],
+)
+def test_ctrl_c_at_every_moment(
+    run, usual_ctrl_c, monkeypatch, data, tmp_path, place, name, epoch, saved
+):
+    """The signal is raised where it could do harm; what was saved is whole and named."""
+    original, calls = getattr(place, name), []
+
+    def interrupted(*arguments, **more):
+        calls.append(name)
+        if epoch is None or len(calls) == epoch or name == "draw":
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments, **more)
+
+    monkeypatch.setattr(place, name, interrupted)
+    status, out, err = run("mnist", *SMALL, "--data", data, "--output", tmp_path)
+    assert status == 130
+    assert "test accuracy" not in out
+    if saved is None:
+        assert err == NOTHING
+        assert list(tmp_path.iterdir()) == []
+        return
+    model = tmp_path / "model.safetensors"
+    assert err == f"symnet: interrupted; the parameters of epoch {saved} are in {model}\n"
+    assert nn.load(model).built
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history["epochs"][-1]["number"] == saved
+    monkeypatch.setattr(place, name, original)
+    monkeypatch.setattr(symnet.cli.mnist, "draw", lambda *_: iter(()))
+    assert run("mnist", "--resume", "--data", data, "--output", tmp_path)[0] == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
