@@ -134,13 +134,13 @@ def test_profile_counts_steps_by_kernel_and_line():
     assert any(row.step.startswith("kernel 0 (") for row in rows)
     assert any("test_modes.py" in row.line and "the hidden units" in row.line for row in rows)
     table = str(f.profile)
-    assert table.startswith("profile of train") and len(table.splitlines()) == len(rows) + 2
-    seconds = [float(line.split()[1]) for line in table.splitlines()[2:]]
-    assert seconds == sorted(seconds, reverse=True)
+    assert table.startswith("profile of train") and len(table.splitlines()) == len(rows) + 3
+    shares = [float(line.split("%")[0]) for line in table.splitlines()[2:-1]]
+    assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=1)
     assert "def " in f.profile.source(0)
     f.profile.reset()
     assert all(row.calls == 0 == row.seconds for row in f.profile.rows())
-    assert "0.0 us" in str(f.profile)
+    assert "not called yet" in str(f.profile)
     assert step()[0].profile is None
 
 

@@ -92,6 +92,8 @@ def collect(
     nodes = toposort(roots, stop=set(signature.variables))
     lines = _Lines(signature, nodes, roots)
     labels = _output_labels(signature)
+    known = itertools.chain(*([*node.inputs, *node.outputs] for node in nodes))
+    names = {v.name for v in known if v.name}
     titles = [
         *labels,
         *(f"new {s.name or f'value {k}'}" for k, (s, _) in enumerate(signature.updates)),
@@ -109,7 +111,7 @@ def collect(
         lines=lines.found,
         written=written,
         rewritten=_tree(rewritten, titles) if phases else "",
-        phases=[_phase(phase) for phase in phases],
+        phases=[_phase(phase, names) for phase in phases],
         kernels=[],
         steps=[],
         memory=[],
@@ -198,13 +200,13 @@ class _Lines:
 # ---- rules
 
 
-def _phase(phase: Phase) -> PhaseReport:
+def _phase(phase: Phase, names: Collection[str]) -> PhaseReport:
     equations = {rule.name: _first_line(rule.doc) for rule in RULES_BY_PHASE[phase.name]}
     rules: dict[str, RuleUses] = {}
     for step in phase.steps:
         uses = rules.setdefault(step.rule, RuleUses(step.rule, equations.get(step.rule, ""), []))
         if len(uses.uses) < MOST_USES:
-            uses.uses.append(Use(step.origin, *equation(step.before, step.after)))
+            uses.uses.append(Use(step.origin, *equation(step.before, step.after, names)))
     sizes = len(toposort(phase.before)), len(toposort(phase.after))
     return PhaseReport(phase.name, _WHY.get(phase.name, ""), sizes, list(rules.values()))
 

@@ -12,6 +12,7 @@ from symnet.function.explain.wording import (
     counted,
     file_text,
     place,
+    rate_text,
     table,
     time_text,
     times_text,
@@ -141,9 +142,9 @@ class StepReport:
             return ""
         if self.kind == "gemm":
             rate = self.operations
-            return "" if rate is None else f"{rate / self.seconds * 1e-9:.3g} GFLOP/s"
+            return "" if rate is None else rate_text(rate / self.seconds, "FLOP/s")
         rate = self.bytes
-        return "" if rate is None else f"{rate / self.seconds * 1e-9:.3g} GB/s"
+        return "" if rate is None else rate_text(rate / self.seconds, "B/s")
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import os
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -164,10 +164,12 @@ def _arranged(node: Apply) -> Variable | None:
     return None
 
 
-def equation(before: Variable, after: Variable, width: int = 64) -> tuple[str, str, list[str]]:
+def equation(
+    before: Variable, after: Variable, taken: Collection[str] = (), width: int = 64
+) -> tuple[str, str, list[str]]:
     """Both sides of a rewriting, and what the letters in them stand for.
 
-    Parts that the sides share are written as letters where they are long.
+    Parts that the sides share are written as letters where they are long; not by those `taken`.
     """
     inside = _inside(before)
     shared: dict[Variable, None] = {}
@@ -180,7 +182,7 @@ def equation(before: Variable, after: Variable, width: int = 64) -> tuple[str, s
             fresh = [v for v in variable.owner.inputs if v not in seen]
             seen.update(fresh)
             stack.extend(reversed(fresh))
-    taken = {v.name for v in [*inside, *seen] if v.name}
+    taken = {*taken, *(v.name for v in [*inside, *seen] if v.name)}
     letters = iter([c for c in string.ascii_lowercase if c not in taken and c not in "eijlo"])
     names: dict[Variable, str] = {}
     legend: list[str] = []
@@ -382,6 +384,12 @@ def time_text(seconds: float | None) -> str:
     if seconds < 1:
         return f"{seconds * 1e3:.2f} ms"
     return f"{seconds:.2f} s"
+
+
+def rate_text(per_second: float, unit: str) -> str:
+    """`12.3 GB/s`, in thousands of millions."""
+    rate = per_second * 1e-9
+    return f"{rate:.0f} G{unit}" if rate >= 99.5 else f"{rate:#.3g} G{unit}"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
