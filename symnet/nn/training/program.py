@@ -98,11 +98,12 @@ class Feed:
         self.targets = [holder(a, f"y{k}") for k, a in enumerate(examples.targets)]
         weights = examples.weights
         self.weights: Any = None if weights is None else holder(weights, "weights")
-        self.order: Any = shared(np.zeros(0, "int64"), name="order", shape=(None,))
+        order: Any = shared(np.zeros(0, "int64"), name="order", shape=(None,))
+        self.order = order
         self.batch_size: Any = shared(np.array(1, "int64"), name="batch_size", shape=())
         self.number: Any = T.lscalar("step")
         start: Any = self.number * self.batch_size
-        self.rows: Any = self.order[start : start + self.batch_size]
+        self.rows: Any = order[start : start + self.batch_size]
 
     def load(self, examples: Examples, batch_size: int) -> None:
         """Hold these examples, without a copy where possible, in the order they have."""
