@@ -1,12 +1,13 @@
-"""Run the Python blocks of the documentation; bring printouts and pictures up to date.
+"""Run the programs in the documentation; bring printouts and pictures up to date.
 
     python docs/update.py              all pages and the README
     python docs/update.py docs/a.md    these pages
     python docs/update.py --fresh ...  also printouts that differ only in what may vary
 
-The ```python blocks of a page are one program, run in order in a fresh process. A ```text block
-that follows one holds what that block prints. In a ```text varies block only the words and the
-layout must stay: numbers differ from run to run, and lines may change places.
+The ```python blocks of a page are one program, run in order in a fresh process, and with them the
+commands in ```sh run blocks. A ```text block that follows one holds what that block prints. In a
+```text varies block only the words and the layout must stay: numbers differ from run to run, and
+lines may change places.
 
 A picture `![...](_static/hour/curves.png)` is the file `curves.png` that the page's program writes
 into its working folder.
@@ -56,7 +57,15 @@ def blocks(text: str) -> list[Block]:
 
 def program(found: list[Block]) -> list[Block]:
     """The blocks that are run."""
-    return [block for block in found if block.info == "python"]
+    return [block for block in found if block.info in ("python", "sh run")]
+
+
+def python(block: Block) -> str:
+    """The block as Python; commands find `symnet` also where it is not installed."""
+    if block.info == "python":
+        return block.text.rstrip()
+    script = f'symnet() {{ "{sys.executable}" -m symnet "$@"; }}\n{block.text}'
+    return f"import subprocess\nsubprocess.run({script!r}, shell=True, check=True)"
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,8 @@ def run(found: list[Block], variables: dict[str, str] | None = None) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / SCRIPT
         # line numbers in printouts are those of the blocks one after the other, with marks between
-        parts = [f"{block.text.rstrip()}\n\nprint({_MARK!r})\n\n" for block in program(found)]
+        end = f"print({_MARK!r}, flush=True)"
+        parts = [f"{python(block)}\n\n{end}\n\n" for block in program(found)]
         script.write_text("".join(parts), "utf-8")
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         settings = {"PYTHONPATH": path, "MPLBACKEND": "agg", "SYMNET_OFFLINE": "1"}
@@ -109,7 +119,7 @@ def updated(
     pieces: list[str] = []
     position = 0
     for block in found:
-        if block.info == "python":
+        if block in program([block]):
             current = next(printed)
         elif block.info.split()[:1] == ["text"]:
             if current is None:

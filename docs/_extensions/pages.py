@@ -281,11 +281,17 @@ def short_signature(
     return signature, result
 
 
+def skipped(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """scikit-learn gives estimators methods that say in its own markup which metadata they take."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
 def setup(app: Any) -> dict[str, Any]:
     hooks: dict[str, Callable[..., Any]] = {
         "source-read": read,
         "autodoc-process-docstring": plain_docstring,
         "autodoc-process-signature": short_signature,
+        "autodoc-skip-member": skipped,
     }
     for event, hook in hooks.items():
         app.connect(event, hook)

@@ -48,9 +48,18 @@ def test_blocks_of_a_page_are_one_program():
     assert "```text\n42\n```" in renewed(page)
 
 
+def test_commands_run_among_the_python_blocks():
+    page = (
+        "```python\nopen('a', 'w').write('1')\n```\n\n```sh run\ncat a\nsymnet --version\n```\n\n"
+        "```text\n```\n\n```sh\nnot run\n```\n"
+    )
+    assert "```text\n1symnet " in renewed(page)
+
+
 @pytest.mark.parametrize(
     "page",
     [
+        "```sh run\nfalse\n```\n",
         "```python\n1 / 0\n```\n",
         "```text\nfrom nowhere\n```\n\n```python\nprint(1)\n```\n",
         "```python\nprint(1)\n```\n\n![never drawn](a.png)\n",
