@@ -18,6 +18,7 @@ from symnet.nn.models.expressions import applied, constant
 from symnet.nn.models.model import Model
 from symnet.nn.models.network import Network
 from symnet.nn.models.sequential import Sequential
+from symnet.nn.parameters import assign
 
 _OWN: dict[str, type[Layer]] = {
     name: thing
@@ -49,9 +50,8 @@ def load(path: str | os.PathLike, layers: Iterable[type[Layer]] = ()) -> Any:
         )
     try:
         made = _Reader(classes).network(metadata["model"], values)
-        missing = made.named_variables().keys() ^ values.keys()
-        if missing:
-            raise DataError(f"{', '.join(sorted(missing))} belongs to no layer")
+        # once more, for what a layer of the caller's had built before it could be told
+        assign("the file", made.named_variables(), values)
         if metadata.get("training") is not None:
             made.compile(**metadata["training"])
     except SymnetError as problem:

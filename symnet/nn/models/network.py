@@ -119,6 +119,11 @@ class Network(Layer, Trainable):
 
     # ---- what users see
 
+    def __repr__(self) -> str:
+        built = f"{self.count_params():,} parameters" if self.built else "not built"
+        count = f"{len(self.layers)} layer{'s' if len(self.layers) != 1 else ''}"
+        return f"<{type(self).__name__} {self.name}: {count}, {built}>"
+
     def __getitem__(self, name: str) -> Layer:
         """The layer of this name. Errors: ConfigError, which lists the names."""
         for layer in self.layers:

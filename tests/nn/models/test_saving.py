@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +44,19 @@ class Block(nn.Layer):
         return self.late(self.inner(x))
 
 
+class Whole(nn.Layer):
+    """A layer that holds networks: one that is built when it is made, one that is not."""
+
+    def __init__(self, features):
+        super().__init__()
+        x = nn.Input(features)
+        self.early = nn.Model(x, nn.Dense(3)(x))
+        self.later = nn.Sequential([nn.Dense(2), nn.Dense(2)])
+
+    def output(self, x, forward):
+        return self.later(self.early(x))
+
+
 def simple():
     return nn.Sequential(
         [nn.Rescaling(1 / 255), nn.Flatten(), nn.Dense(3, "relu", name="code"), nn.Dropout(0.5),
@@ -74,6 +88,10 @@ def own():
     return nn.Sequential([nn.Flatten(), Scale(0.5), Block(3)], input_shape=(2, 2))
 
 
+def whole():
+    return nn.Sequential([nn.Flatten(), Whole(4), nn.Dense(2)], input_shape=(2, 2))
+
+
 def frozen():
     model = nested()
     model.layers[1].trainable = False
@@ -94,7 +112,7 @@ def expressions():
     return nn.Model(x, [scores, best, T.dot(flat, T.ones((4, 1)) * 2), h[:, ::-1]])
 
 
-MODELS = [simple, nested, twice, branched, own, frozen, expressions]
+MODELS = [simple, nested, twice, branched, own, whole, frozen, expressions]
 X = np.random.default_rng(0).normal(size=(5, 2, 2)).astype("float32")
 
 
@@ -123,7 +141,7 @@ def test_what_is_saved_comes_back(make, tmp_path):
         v.set_value(v.get_value() + np.float32(0.1 * k))
     path = tmp_path / "m.safetensors"
     model.save(path)
-    again = nn.load(path, layers=[Scale, Block])
+    again = nn.load(path, layers=[Scale, Block, Whole])
     assert type(again) is type(model)
     for a, b in zip(outputs(model), outputs(again)):
         assert np.array_equal(a, b)
@@ -177,6 +195,34 @@ def test_weights_alone(make, tmp_path):
     other.load_weights(tmp_path / "m")  # a whole model's file will do
 
 
+LAYERS = st.lists(
+    st.one_of(
+        st.builds(nn.Dense, st.integers(1, 4), st.sampled_from([None, "relu", "softmax", "elu"]),
+                  st.booleans()),
+        st.builds(nn.Activation, st.sampled_from(["tanh", "softplus", "hard_sigmoid"])),
+        st.builds(nn.Rescaling, st.floats(-2, 2, width=32), st.floats(-2, 2, width=32)),
+        st.builds(nn.Dropout, st.floats(0, 0.9)),
+        st.builds(nn.Flatten), st.builds(nn.Reshape, st.sampled_from([(-1, 1), (1, -1)])),
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(before=LAYERS, inside=LAYERS, after=LAYERS)
+def test_networks_of_any_layers_come_back(before, inside, after, tmp_path):
+    layers = [*before, *([nn.Sequential(inside)] if inside else []), *after, nn.Dense(1)]
+    model = nn.Sequential(layers, seed=1, input_shape=(2, 2))
+    model.save(tmp_path / "m")
+    again = nn.load(tmp_path / "m")
+    for a, b in zip(outputs(model), outputs(again)):
+        assert np.array_equal(a, b, equal_nan=True)
+    assert again.describe() == model.describe() and again.summary() == model.summary()
+    assert model.count_params() == sum(w.size for w in model.get_weights())
+
+
 # ---- what cannot be saved
 
 
@@ -218,7 +264,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "m.safetensors"
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), str(path)],
-        capture_output=True, text=True, timeout=120,
+        cwd=Path(symnet.__file__).parents[1], capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.stdout.split() == ["True", "2"], done.stderr
     assert list(tmp_path.iterdir()) == [path]

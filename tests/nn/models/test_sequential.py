@@ -200,6 +200,14 @@ def test_misuse_is_answered(make, error, text):
         make()
 
 
+def test_what_is_shown():
+    model = nn.Sequential([nn.Dense(1000)], name="m")
+    assert repr(model) == "<Sequential m: 1 layer, not built>"
+    model.build((None, 784))
+    assert repr(model) == "<Sequential m: 1 layer, 785,000 parameters>"
+    assert repr(model.layers[0]) == "<Dense dense>"
+
+
 def test_a_network_is_no_layer_of_itself():
     model = nn.Sequential()
     with pytest.raises(ConfigError, match="layer of itself"):
