@@ -1,6 +1,7 @@
 """How `symnet mnist` shows that it gets on: a bar on a terminal, else a line per epoch."""
 
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,4 +54,18 @@ class _Lines(_Words, Lines):
 
 
 class _Bar(_Words, Bar):
-    pass
+    accuracy = ""  # of the epoch before
+
+    def between(self, steps: int, loss: float) -> None:
+        seconds = max(time.perf_counter() - self.since, 1e-9)
+        self.drawn.update(
+            self.task,
+            completed=steps,
+            loss=f"{loss:.4f}{self.accuracy}",
+            speed=f"{steps / self.batches * self.count / seconds:.0f} images/s",
+        )
+        self.drawn.refresh()
+
+    def finish(self, epoch: int, logs: Mapping[str, Any], seconds: float) -> None:
+        super().finish(epoch, logs, seconds)
+        self.accuracy = f"  validation accuracy {100 * logs['val_accuracy']:.2f}%"
