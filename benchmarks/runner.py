@@ -167,7 +167,7 @@ class Runner:
         while seconds < self.options.seconds / 3 and count < 10**7:
             count *= 4 if seconds < self.options.seconds / 16 else 2
             seconds = worker.ask("time", iterations=count, slot=slot)["seconds"]
-        entry.iterations = max(1, round(count * self.options.seconds / max(seconds, 1e-9)))
+        entry.iterations = max(case.least, round(count * self.options.seconds / max(seconds, 1e-9)))
 
     def _set_up(self, case: Case, entry: Entry, worker: Worker) -> int | None:
         """Build the program; returns the most iterations a turn may have, None for any."""

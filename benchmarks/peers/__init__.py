@@ -31,6 +31,7 @@ PEERS = {
         Peer("numpy", "NumPy", "numpy_step", ("numpy",)),
         Peer("symnet", "symnet", "symnet_tape", ("symnet", "numpy", "numba", "llvmlite")),
         Peer("torch", "PyTorch eager", "torch_eager", ("torch",), True),
+        Peer("torch-indexed", "PyTorch, no DataLoader", "torch_indexed", ("torch",), True),
         Peer("torch-compiled", "PyTorch compiled", "torch_compiled", ("torch",), True),
         Peer("jax", "JAX jit", "jax_jit", ("jax", "jaxlib"), True),
         Peer("pytensor", "PyTensor, Numba", "pytensor_numba", ("pytensor", "numba"), True),

@@ -4,26 +4,27 @@ of every peer (`process.py`)."""
 import keras
 import numpy as np
 
-from ..cases import mlp
+from ..cases import fit, mlp
 from . import Unavailable
 
 if keras.backend.backend() != "jax":
     raise Unavailable(f"Keras runs on {keras.backend.backend()} here, not on JAX")
 
 
-def network(d: mlp.Data) -> keras.Sequential:
-    """The network with the weights of `d`."""
-    last = len(d.biases) - 1
+def network(parameters: list[np.ndarray]) -> keras.Sequential:
+    """The network with these weights and biases."""
+    biases = parameters[1::2]
+    last = len(biases) - 1
     model = keras.Sequential(
         [
-            keras.Input((d.x.shape[1],)),
+            keras.Input((len(parameters[0]),)),
             *(
                 keras.layers.Dense(len(b), activation="relu" if n < last else "softmax")
-                for n, b in enumerate(d.biases)
+                for n, b in enumerate(biases)
             ),
         ]
     )
-    model.set_weights(d.parameters)
+    model.set_weights(parameters)
     return model
 
 
@@ -32,7 +33,7 @@ class Mlp(mlp.Program):
 
     def __init__(self, **parameters: object):
         super().__init__(**parameters)
-        self.model = network(self.data)
+        self.model = network(self.data.parameters)
         self.model.compile(
             optimizer=keras.optimizers.SGD(self.rate), loss="sparse_categorical_crossentropy"
         )
@@ -42,4 +43,27 @@ class Mlp(mlp.Program):
         return self.model.train_on_batch(*self.data.batch(self.advance(), self.batch))
 
 
-PROGRAMS = {"mlp": Mlp}
+class Fit(fit.Program):
+    def model(self) -> keras.Sequential:
+        model = network(self.data.parameters)
+        model.compile(
+            optimizer=keras.optimizers.SGD(fit.RATE),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        return model
+
+    def fit(self, model: keras.Sequential, d: fit.Data, epochs: int, shuffle: bool) -> list[float]:
+        history = model.fit(
+            d.x,
+            d.y,
+            batch_size=self.batch,
+            epochs=epochs,
+            validation_data=(d.held_x, d.held_y),
+            shuffle=shuffle,
+            verbose=0,
+        ).history
+        return [history[k][-1] for k in ("loss", "accuracy", "val_loss", "val_accuracy")]
+
+
+PROGRAMS = {"mlp": Mlp, "fit": Fit}

@@ -6,7 +6,7 @@ import symnet
 import symnet.tensor as T
 from symnet import nn
 
-from ..cases import call, chain, layers, mlp, new_batch, optimizers, rows
+from ..cases import call, chain, fit, layers, mlp, new_batch, optimizers, rows
 
 
 def _cost(x, y, parameters, loss="labels"):
@@ -108,6 +108,38 @@ class Optimizers(optimizers.Program):
         return [p.get_value() for p in self.parameters]
 
 
+class Fit(fit.Program):
+    def model(self) -> nn.Sequential:
+        inputs, hidden, classes = self.sizes
+        model = nn.Sequential(
+            [
+                nn.Input((inputs,)),
+                nn.Dense(hidden, activation="relu"),
+                nn.Dense(classes, activation="softmax"),
+            ]
+        )
+        model.set_weights(self.data.parameters)
+        model.compile(
+            optimizer="sgd",
+            learning_rate=fit.RATE,
+            loss="categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        return model
+
+    def fit(self, model: nn.Sequential, d: fit.Data, epochs: int, shuffle: bool) -> list[float]:
+        history = model.fit(
+            d.x,
+            d.y,
+            batch_size=self.batch,
+            epochs=epochs,
+            validation_data=(d.held_x, d.held_y),
+            shuffle=shuffle,
+            verbose=0,
+        ).logs
+        return [history[k][-1] for k in ("loss", "accuracy", "val_loss", "val_accuracy")]
+
+
 class Call:
     against = "values"
 
@@ -171,4 +203,5 @@ PROGRAMS = {
     "layers": Layers,
     "optimizers": Optimizers,
     "rows": Rows,
+    "fit": Fit,
 }

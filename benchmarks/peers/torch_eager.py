@@ -1,13 +1,14 @@
 """PyTorch, eager: autograd and the update in place under `no_grad`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
-from ..cases import call, chain, mlp, optimizers, rows
+from ..cases import call, chain, fit, mlp, optimizers, rows
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
@@ -144,6 +145,53 @@ class Optimizers(optimizers.Program):
         return [p.detach().numpy() for p in self.parameters]
 
 
+class Fit(fit.Program):
+    """The usual loop, with a DataLoader of default settings."""
+
+    def model(self) -> torch.nn.Module:
+        inputs, hidden, classes = self.sizes
+        model = torch.nn.Sequential(
+            torch.nn.Linear(inputs, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, classes)
+        )
+        with torch.no_grad():
+            for own, given in zip(model.parameters(), self.data.parameters):
+                own.copy_(torch.from_numpy(given.T))
+        return model
+
+    def loader(self, x: torch.Tensor, y: torch.Tensor, batch: int, shuffle: bool) -> Iterable:
+        return DataLoader(TensorDataset(x, y), batch_size=batch, shuffle=shuffle)
+
+    def fit(self, model: torch.nn.Module, d: fit.Data, epochs: int, shuffle: bool) -> list[float]:
+        x, y, held_x, held_y = (torch.from_numpy(v) for v in d[:4])
+        train = self.loader(x, y, self.batch, shuffle)
+        held = self.loader(held_x, held_y, 2 * self.batch, False)
+        optimizer = torch.optim.SGD(model.parameters(), fit.RATE)
+        for _ in range(epochs):
+            model.train()
+            results = self.epoch(model, train, optimizer)
+            model.eval()
+            with torch.no_grad():
+                results += self.epoch(model, held, None)
+        return results
+
+    def epoch(
+        self, model: torch.nn.Module, batches: Iterable, optimizer: torch.optim.Optimizer | None
+    ) -> list[float]:
+        """Loss and accuracy."""
+        loss, right, n = 0.0, 0, 0
+        for x, y in batches:
+            scores = model(x)
+            value = F.cross_entropy(scores, y)
+            if optimizer is not None:
+                optimizer.zero_grad()
+                value.backward()
+                optimizer.step()
+            loss += value.item() * len(y)
+            right += (scores.argmax(1) == y).sum().item()
+            n += len(y)
+        return [loss / n, right / n]
+
+
 class Call:
     against = "values"
 
@@ -163,4 +211,11 @@ class Call:
             f(x)
 
 
-PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call, "optimizers": Optimizers, "rows": Rows}
+PROGRAMS = {
+    "mlp": Mlp,
+    "chain": Chain,
+    "call": Call,
+    "optimizers": Optimizers,
+    "rows": Rows,
+    "fit": Fit,
+}
