@@ -5,6 +5,7 @@
     <!-- api: MODULE from A B -->  only of those that MODULE imports from A, B or below
     <!-- api: MODULE.CLASS -->   becomes the entry of a class with all its methods
     <!-- api: MODULE.CLASS own -->  with those that it does not inherit
+    <!-- keys: MODULE.TABLE -->  becomes the names of NumPy's functions that are a dict's keys
     <!-- page: PATH -->          becomes the page PATH of another folder of the repository
 
 Docstrings are plain text (`docstrings.py`).
@@ -25,6 +26,7 @@ from docstrings import to_rest
 DOCS = Path(__file__).resolve().parent.parent
 ROOT = DOCS.parent
 _API = re.compile(r"^<!-- api: (\S+)(?: from ([^>]*?)|( own))? -->$", re.MULTILINE)
+_KEYS = re.compile(r"^<!-- keys: (\S+)\.(\w+) -->$", re.MULTILINE)
 _PAGE = re.compile(r"^<!-- page: (\S+) -->$", re.MULTILINE)
 _LISTS = re.compile(r"^(?:[*-]|\d+\.) .*\n", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#:]+)\.md\)")
@@ -195,7 +197,17 @@ def expanded(text: str, docname: str) -> str:
         return f"<!-- {page[1]} -->\n{path.read_text('utf-8')}"
     if docname in _CONTENTS:
         text = with_navigation(text)
+    text = _KEYS.sub(lambda match: numpy_names(*match.groups()), text)
     return _API.sub(lambda match: reference(*match.groups()), text)
+
+
+def numpy_names(module: str, table: str) -> str:
+    keys = getattr(importlib.import_module(module), table)
+    named = [
+        f"`{(getattr(key, '__module__', None) or 'numpy').replace('numpy', 'np')}.{key.__name__}`"
+        for key in keys  # ufuncs do not say where they are
+    ]
+    return ", ".join(sorted(named)) + "."
 
 
 def with_navigation(text: str) -> str:
