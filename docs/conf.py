@@ -4,7 +4,6 @@ Every page is Markdown that reads well without Sphinx, too. What plain Markdown 
 navigation, the API reference) is added by `_extensions/pages.py` while building.
 """
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -43,7 +42,4 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False
 autodoc_class_signature = "mixed"
-autodoc_mock_imports = [
-    name for name in ("sklearn", "matplotlib", "rich") if importlib.util.find_spec(name) is None
-]
 toc_object_entries_show_parents = "hide"

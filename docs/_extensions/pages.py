@@ -12,6 +12,7 @@ Docstrings are plain text (`docstrings.py`).
 """
 
 import ast
+import contextlib
 import functools
 import importlib
 import inspect
@@ -48,10 +49,14 @@ class Entry(NamedTuple):
 
 
 def module_of(name: str) -> types.ModuleType | None:
+    """The module of this name; None if it is no module. Errors: ImportError for one that needs a
+    package which is not there."""
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError:
-        return None
+    except ModuleNotFoundError as error:
+        if name.startswith(str(error.name)):
+            return None
+        raise
 
 
 def public(module: types.ModuleType) -> list[str]:
@@ -120,7 +125,8 @@ def reference_entries() -> Iterator[Entry]:
     """Every entry of the reference, page by page."""
     for page in sorted((DOCS / "reference").glob("*.md")):
         for match in _API.finditer(page.read_text("utf-8")):
-            yield from entries(match[1], match[2])
+            with contextlib.suppress(ImportError):
+                yield from entries(match[1], match[2])
 
 
 @functools.cache
@@ -198,7 +204,14 @@ def expanded(text: str, docname: str) -> str:
     if docname in _CONTENTS:
         text = with_navigation(text)
     text = _KEYS.sub(lambda match: numpy_names(*match.groups()), text)
-    return _API.sub(lambda match: reference(*match.groups()), text)
+    return _API.sub(lambda match: reference_or_reason(*match.groups()), text)
+
+
+def reference_or_reason(target: str, sources: str | None, own: str | None) -> str:
+    try:
+        return reference(target, sources, own)
+    except ImportError as error:
+        return f"This site was made without the entries: {error}."
 
 
 def numpy_names(module: str, table: str) -> str:
