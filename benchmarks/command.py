@@ -1,23 +1,28 @@
 """`symnet bench`: the command line of the suite."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import report
+from . import compare, report
 from .cases import CASES
 from .peers import PEERS
 from .runner import Options, run
 from .verdicts import judge
 
+RESULTS = "benchmarks/results"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the suite and print the report. Returns 1 if symnet failed, was wrong or (`--strict`)
-    broke a promise, else 0."""
+    """Run the suite and print the report. Returns 1 if symnet failed, was wrong, (`--strict`)
+    broke a promise or (`--compare`) became slower, 2 for files that are no reports, else 0."""
     arguments = _parser().parse_args(argv)
     if arguments.list:
         print("\n".join(f"{case.name:12} {case.title}" for case in CASES.values()))
         return 0
+    if arguments.compare:
+        return _compare(*map(Path, arguments.compare))
     options = Options(
         rounds=arguments.rounds,
         threads=arguments.threads,
@@ -31,11 +36,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     verdicts = judge(entries)
     text = report.markdown(entries, verdicts, options)
     print(text)
+    data = report.records(entries, verdicts, options)
     if arguments.output:
-        report.write(Path(arguments.output), text, report.records(entries, verdicts, options))
+        report.write(Path(arguments.output), text, data)
+    if arguments.save:
+        report.write(Path(arguments.save) / report.folder_name(data), text, data)
     bad = any(e.peer == "symnet" and e.status != "ok" for e in entries)
     broken = arguments.strict and any(v.outcome.startswith("FAIL") for v in verdicts)
     return int(bad or broken)
+
+
+def _compare(old: Path, new: Path) -> int:
+    try:
+        text, status = compare.compare(compare.read(old), compare.read(new))
+    except compare.ReportError as error:
+        print(f"symnet bench: {error}", file=sys.stderr)
+        return 2
+    print(text)
+    return status
 
 
 def _names(table: dict) -> object:
@@ -65,9 +83,16 @@ def _positive(kind: type) -> object:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="symnet bench",
-        description="Compare symnet with NumPy, PyTorch, JAX and PyTensor on this machine.",
-        epilog="SYMNET_BENCH_PYTHON names the Python in which PyTorch, JAX and PyTensor are "
-        "installed, if not this one. A peer that is not installed is left out.",
+        description="Compare symnet with other libraries on this machine.",
+        epilog="""\
+SYMNET_BENCH_PYTHON names the Python in which the other libraries are installed, if not this one.
+A library that is not installed is left out.
+
+examples:
+  symnet bench --cases mlp-128,chain --peers symnet,jax
+  symnet bench --patience 600 --save
+  symnet bench --compare old/report.json new/report.json""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--list", action="store_true", help="list the cases and end")
@@ -86,7 +111,16 @@ def _parser() -> argparse.ArgumentParser:
         "--patience", type=float, default=0.0, metavar="SECONDS",
         help="wait so long in all for other programs to leave the cores alone (default 0)",
     )  # fmt: skip
-    add("--output", metavar="FOLDER", help="write report.md and report.json there")
+    add("--output", metavar="FOLDER", help="write report.md, report.json and pictures there")
+    add(
+        "--save", nargs="?", const=RESULTS, metavar="FOLDER",
+        help=f"likewise, into a new folder FOLDER/<date>-<processor> (default {RESULTS})",
+    )  # fmt: skip
+    add(
+        "--compare", nargs=2, metavar=("OLD", "NEW"),
+        help="measure nothing: name what is slower in NEW than in OLD, two report.json, relative "
+        "to the other libraries in each; exit with 1 if something is",
+    )  # fmt: skip
     add("--keep-env", action="store_true", help="leave OPENBLAS_CORETYPE and the like alone")
     add("--strict", action="store_true", help="exit with 1 if a promise is broken")
     add("--quiet", action="store_true", help="no progress on standard error")

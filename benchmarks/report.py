@@ -1,11 +1,17 @@
 """The report: Markdown for people, JSON for programs."""
 
+import dataclasses
+import datetime
 import json
 import math
 import os
+import re
+import sys
 from pathlib import Path
 
-from . import machine
+from symnet.version import __version__
+
+from . import machine, plots
 from .cases import CASES
 from .peers import PEERS
 from .process import BLAS_CHOICES
@@ -20,16 +26,18 @@ def markdown(entries: list[Entry], verdicts: list[Verdict], options: Options) ->
         parts.append(disturbed)
     parts.append(_machine(entries, options))
     if any(v.outcome != "not run" for v in verdicts):
-        parts += ["## Must show", _verdicts(verdicts)]
+        parts += ["## Must show", verdict_table(verdicts)]
     for name in dict.fromkeys(entry.case for entry in entries):
         own = [entry for entry in entries if entry.case == name]
-        parts += [f"## {name}", f"{CASES[name].title}.", _case(own)]
+        parts += [f"## {name}", f"{CASES[name].title}.", case_table(own)]
     return "\n\n".join(parts) + "\n"
 
 
 def records(entries: list[Entry], verdicts: list[Verdict], options: Options) -> dict:
     """The whole report as plain data; NaN becomes None."""
     data = {
+        "date": datetime.date.today().isoformat(),
+        "symnet": __version__,
         "machine": machine.describe(),
         "environment": machine.environment(),
         "options": vars(options),
@@ -40,10 +48,37 @@ def records(entries: list[Entry], verdicts: list[Verdict], options: Options) -> 
 
 
 def write(folder: Path, text: str, data: dict) -> None:
-    """`report.md` and `report.json` in a folder, which is made if need be."""
+    """`report.md`, `report.json` and, with matplotlib, pictures in a folder, which is made if need
+    be."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text(text, encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    try:
+        plots.draw(data, folder)
+    except ModuleNotFoundError as error:
+        print(f"no pictures: {error.name} is not installed", file=sys.stderr)
+
+
+def entries(data: dict) -> list[Entry]:
+    """The entries of a report that was read."""
+    names = [f.name for f in dataclasses.fields(Entry)]
+    return [Entry(**{k: e[k] for k in names if k in e}) for e in data["entries"]]
+
+
+def verdicts(data: dict) -> list[Verdict]:
+    """The verdicts of a report that was read."""
+    none = {"value": math.nan}  # as it stands in JSON
+    return [Verdict(**(v | (none if v["value"] is None else {}))) for v in data["verdicts"]]
+
+
+def folder_name(data: dict) -> str:
+    """`2026-11-24-amd-epyc-2-threads`, of a report."""
+    facts = data["machine"]
+    processor = re.sub(
+        r"\(r\)|\(tm\)|@.*|\bcpu\b|processor|\d+-core", " ", facts["processor"].lower()
+    )
+    name = "-".join(re.findall(r"[a-z0-9.]+", processor))
+    return f"{data['date']}-{name}-{data['options']['threads']}-threads"
 
 
 def _conditions(options: Options) -> str:
@@ -92,25 +127,32 @@ def _machine(entries: list[Entry], options: Options) -> str:
     return "## Machine\n\n" + _table(("", ""), rows)
 
 
-def _verdicts(verdicts: list[Verdict]) -> str:
+def verdict_table(verdicts: list[Verdict]) -> str:
+    """The promises, what was measured, and the outcomes."""
     rows = [(v.text, quantity(v.value, v.unit), v.limit, v.outcome) for v in verdicts]
     return _table(("", "measured", "promised", ""), rows)
 
 
-def _case(entries: list[Entry]) -> str:
+def case_table(entries: list[Entry]) -> str:
+    """The entries of a case."""
     base = {e.variant: e.median for e in entries if e.peer == "symnet" and e.rounds}
+    images = CASES[entries[0].case].images
+    head = ("", "median", "spread", *(["images/s"] if images else []), "ratio", "error")
     rows = []
     for e in entries:
         title = ", ".join(filter(None, (PEERS[e.peer].title, e.variant)))
         if not e.rounds:
-            rows.append((title, e.status, "", "", e.reason.replace("|", "/")[:200]))
+            blank = [""] * (len(head) - 3)
+            rows.append((title, e.status, *blank, e.reason.replace("|", "/")[:200]))
             continue
         low, high = (quantity(v, e.unit) for v in e.spread)
+        rate = [f"{images / e.median:,.0f}"] if images else []
         ratio = quantity(e.median / base[e.variant], "x") if e.variant in base else "-"
         error = "-" if e.error is None else f"{e.error:.1e}"
         note = "" if e.status == "ok" else f" ({e.status}: {e.reason[:100]})"
-        rows.append((title + note, quantity(e.median, e.unit), f"{low} to {high}", ratio, error))
-    return _table(("", "median", "spread", "ratio", "error"), rows)
+        median = quantity(e.median, e.unit)
+        rows.append((title + note, median, f"{low} to {high}", *rate, ratio, error))
+    return _table(head, rows)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -37,6 +37,7 @@ class Case:
     tolerance: float = 1e-4
     kind: str = "loop"
     rounds: int | None = None  # at most so many
+    group: str = ""  # the picture it is in, one of GROUPS
     least: int = 1  # iterations in a turn
     images: int | None = None  # in an iteration
     unit: str = "s"  # or "B"
@@ -48,6 +49,13 @@ class Case:
 
 
 _ALL = ("numpy-gemm", "numpy", "symnet", "torch", "torch-compiled", "jax", "pytensor")
+GROUPS = {
+    "training": "Time of a training step, or of an epoch of fit",
+    "kernels": "Time of element-wise chains, rows and calls",
+    "optimizers": "Time of an optimizer's step, a million parameters",
+    "start": "Time to import, to start and to compile; peak memory",
+}
+
 _FEW = _ALL[:-1]  # PyTensor takes long to compile
 _TIMEOUT = {"OPENBLAS_THREAD_TIMEOUT": "4"}
 
@@ -71,6 +79,7 @@ CASES = {
             "mlp",
             (*_ALL, "keras", "sklearn"),
             {"sizes": [784, 1000, 10], "batch": 128, "examples": 60000},
+            group="training",
         ),
         Case(
             "mlp-16",
@@ -78,6 +87,7 @@ CASES = {
             "mlp",
             (*_ALL, "keras", "sklearn"),
             {"sizes": [784, 100, 10], "batch": 16, "examples": 60000},
+            group="training",
         ),
         Case(
             "logistic",
@@ -85,6 +95,7 @@ CASES = {
             "mlp",
             _ALL,
             {"sizes": [784, 10], "batch": 128, "examples": 60000},
+            group="training",
         ),
         Case(
             "deep-mlp",
@@ -92,6 +103,7 @@ CASES = {
             "mlp",
             _FEW,
             {"sizes": [784, *[256] * 10, 10], "batch": 128, "examples": 6000},
+            group="training",
         ),
         Case(
             "wide-mlp",
@@ -99,6 +111,7 @@ CASES = {
             "mlp",
             _FEW,
             {"sizes": [784, 4096, 4096, 10], "batch": 128, "examples": 6000},
+            group="training",
         ),
         Case(
             "autoencoder",
@@ -112,6 +125,7 @@ CASES = {
                 "loss": "pixels",
                 "rate": 1.0,
             },
+            group="training",
         ),
         Case(
             "chain",
@@ -120,6 +134,7 @@ CASES = {
             _ALL[1:],
             {"size": 1 << 22},
             tolerance=1e-3,  # a running float32 sum errs by 1.5e-4; the table shows the errors
+            group="kernels",
         ),
         Case(
             "chain-100k",
@@ -127,6 +142,7 @@ CASES = {
             "chain",
             _FEW[1:],
             {"size": 100_000},
+            group="kernels",
         ),
         Case(
             "chain-array",
@@ -134,6 +150,7 @@ CASES = {
             "chain",
             _FEW[1:],
             {"size": 1 << 22, "kind": "array"},
+            group="kernels",
         ),
         Case(
             "chain-gradient",
@@ -142,6 +159,7 @@ CASES = {
             _FEW[1:],
             {"size": 1 << 22, "kind": "gradient"},
             tolerance=1e-3,
+            group="kernels",
         ),
         Case(
             "softmax",
@@ -151,6 +169,7 @@ CASES = {
             {"kind": "softmax"},
             {"65536 x 10": _rows(1 << 16, 10), "4096 x 1000": _rows(4096, 1000)},
             share=True,
+            group="kernels",
         ),
         Case(
             "cross-entropy",
@@ -160,6 +179,7 @@ CASES = {
             {"kind": "cross-entropy"},
             {"65536 x 10": _rows(1 << 16, 10), "4096 x 1000": _rows(4096, 1000)},
             share=True,
+            group="kernels",
         ),
         Case(
             "layer-norm",
@@ -169,6 +189,7 @@ CASES = {
             {"kind": "layer-norm"},
             {"16384 x 64": _rows(1 << 14, 64), "4096 x 1000": _rows(4096, 1000)},
             share=True,
+            group="kernels",
         ),
         Case(
             "layer-norm-gradient",
@@ -178,6 +199,7 @@ CASES = {
             {"kind": "layer-norm-gradient"},
             {"16384 x 64": _rows(1 << 14, 64), "4096 x 1000": _rows(4096, 1000)},
             share=True,
+            group="kernels",
         ),
         Case(
             "optimizers",
@@ -186,6 +208,7 @@ CASES = {
             _FEW[1:],
             variants={rule: Variant({"rule": rule}) for rule in _RULES},
             share=True,
+            group="optimizers",
         ),
         Case(
             "fit",
@@ -197,8 +220,9 @@ CASES = {
             rounds=4,
             least=2,
             images=55000,
+            group="training",
         ),
-        Case("call", "x + 1 on four floats: the cost of a call", "call", _ALL[1:]),
+        Case("call", "x + 1 on four floats: the cost of a call", "call", _ALL[1:], group="kernels"),
         Case(
             "new-batch",
             "first call with a new batch size, less a call with a known one (MLP 784-100-10)",
@@ -213,6 +237,7 @@ CASES = {
             ("numpy", "symnet", "torch", "jax", "pytensor", "keras", "sklearn"),
             {"script": "import"},
             kind="startup",
+            group="start",
         ),
         Case(
             "start",
@@ -222,6 +247,7 @@ CASES = {
             {"script": "mlp"},
             {"cold": Variant({"cold": True}), "warm": Variant({"cold": False})},
             kind="startup",
+            group="start",
         ),
         Case(
             "manners",
@@ -260,6 +286,7 @@ CASES = {
             {"cold": Variant({"cold": True}), "warm": Variant({"cold": False})},
             kind="fresh",
             rounds=2,
+            group="start",
         ),
         Case(
             "memory-step",
@@ -270,6 +297,7 @@ CASES = {
             kind="memory",
             unit="B",
             rounds=1,
+            group="start",
         ),
         Case(
             "memory-chain",
@@ -281,6 +309,7 @@ CASES = {
             kind="memory",
             unit="B",
             rounds=1,
+            group="start",
         ),
         Case(
             "compile",
