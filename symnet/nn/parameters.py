@@ -1,20 +1,20 @@
-"""Named parameters in safetensors files: https://huggingface.co/docs/safetensors.
+"""Named parameters in safetensors files, see `tensorfile`.
 
 A file holds arrays by name and a few texts, nothing that could execute. Files are written whole or
 not at all, and parameters are set all or not at all.
 """
 
 import contextlib
-import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from symnet.errors import DataError
 from symnet.graph.variables import SharedVariable
+from symnet.nn.tensorfile import parsed, serialised
 
 Parameters = Mapping[str, SharedVariable] | Iterable[SharedVariable]
 
@@ -27,15 +27,10 @@ def save_parameters(
     parameters  a mapping from names to shared variables, or shared variables with names
 
     Errors: DataError for a missing name, or one that comes twice; OSError where the file cannot
-    be written; ImportError without safetensors. An older file of that name is there, whole, until
-    the new one is.
+    be written. An older file of that name is there, whole, until the new one is.
     """
-    with _safetensors():
-        from safetensors.numpy import save  # noqa: PLC0415  only where files are written
-
     values = {name: p.get_value(borrow=True) for name, p in _by_name(parameters).items()}
-    content = save(values, dict(metadata) if metadata else None)
-    write_whole(Path(path), _with_sorted_header(content))
+    write_whole(Path(path), serialised(values, metadata))
 
 
 def read_parameters(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -48,14 +43,13 @@ def read_parameters_and_metadata(
     path: str | os.PathLike,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays in a file by name, and its texts. Errors: those of `read_parameters`."""
-    with _safetensors():
-        from safetensors import SafetensorError  # noqa: PLC0415
-        from safetensors.numpy import load  # noqa: PLC0415
-
-    content = Path(path).read_bytes()
+    with open(path, "rb") as file:
+        content = bytearray(os.fstat(file.fileno()).st_size)
+        del content[file.readinto(content) :]
+        content += file.read()  # it grew, or it is none of those files that tell their size
     try:
-        return load(content), _metadata(content)
-    except (SafetensorError, KeyError, ValueError, TypeError) as problem:
+        return parsed(content)
+    except DataError as problem:
         raise DataError(
             f"{path}: {len(content)} bytes that are no whole safetensors file: {problem}"
         ) from None
@@ -97,22 +91,6 @@ def assign(
         p.set_value(values[name])
 
 
-def _metadata(content: bytes) -> dict[str, str]:
-    """The texts in the header of a file that safetensors has read without complaint."""
-    size = int.from_bytes(content[:8], "little")
-    found = json.loads(content[8 : 8 + size]).get("__metadata__")
-    return dict(found or {})
-
-
-@contextlib.contextmanager
-def _safetensors() -> Iterator[None]:
-    try:
-        yield
-    except ImportError as problem:
-        text = f"parameter files need safetensors ({problem}): pip install 'symnet[cli]'"
-        raise ImportError(text, name=problem.name) from None
-
-
 def _by_name(parameters: Parameters) -> dict[str, SharedVariable]:
     if isinstance(parameters, Mapping):
         return dict(parameters)
@@ -126,29 +104,21 @@ def _by_name(parameters: Parameters) -> dict[str, SharedVariable]:
     return named
 
 
-def _with_sorted_header(content: bytes) -> bytes:
-    """The same file with a header that depends on nothing but what it says: safetensors writes
-    metadata in an order that differs from run to run."""
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
-    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # the data stay aligned
-    return len(text).to_bytes(8, "little") + text + content[8 + size :]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it. Errors: OSError, which names the file."""
+def write_whole(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
+    """Write a file, given whole or in parts, under a temporary name and rename it. Errors:
+    OSError, which names the file."""
     try:
-        _write_whole(path, content)
+        _write_whole(path, [content] if isinstance(content, bytes) else content)
     except OSError as problem:
         raise OSError(problem.errno, problem.strerror, str(path)) from None
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_whole(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            for part in parts:
+                file.write(part)
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files for the owner alone
         os.replace(temporary, path)
     except BaseException:  # an interrupt leaves no rubbish either
