@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,7 @@ from symnet.function.explain.parts import (
 )
 from symnet.function.explain.traffic import Traffic, traffic
 from symnet.function.explain.wording import (
+    Named,
     Sizes,
     brief,
     bytes_text,
@@ -46,9 +47,11 @@ from symnet.graph.origin import UNKNOWN, Origin
 from symnet.graph.printing import debugprint
 from symnet.graph.traversal import toposort
 from symnet.graph.variables import Apply, Constant, Variable
+from symnet.ops.contraction import Gemm
 from symnet.rewrite import Phase, optimise, tracing
 from symnet.rewrite.phases import RULES_BY_PHASE
 from symnet.schedule.buffers import Planner, plan
+from symnet.schedule.lower import Lowering
 from symnet.schedule.program import KernelStep, MatmulStep, Program, Step, Storage, accesses
 from symnet.schedule.reading import tensor_inputs
 from symnet.schedule.steps import FusedStep, LoopStep, Write
@@ -491,7 +494,8 @@ class _Part:
 
     def _reductions(self, step: FusedStep) -> int:
         lowering = self.flow.lowerings[step.seq]
-        return sum(v.kind == "reduce" for v in lowering.order)  # type: ignore[union-attr]
+        assert isinstance(lowering, Lowering)
+        return sum(v.kind == "reduce" for v in lowering.order)
 
     # ---- what things are called
 
@@ -499,7 +503,7 @@ class _Part:
         kind, number = storage
         return self.part.labels[number] if kind == "object" else f"buf{number}"
 
-    def _named(self, step: FusedStep) -> Callable[[Variable], str | None]:
+    def _named(self, step: FusedStep) -> Named:
         """Names of what is in memory when a step runs."""
 
         def named(variable: Variable) -> str | None:
@@ -574,46 +578,57 @@ class _Part:
         if not isinstance(fused, LoopStep):
             out = fused.node.outputs[0]
             nodes = self._behind([(out, True)], named)
-            return [f"{self.label(self.storage[out])} = {self._text(out, named)}"], nodes
+            left = self.label(self.storage[out])
+            if isinstance(fused.node.op, Gemm):  # what is added to lies there already
+                named = _also({fused.node.inputs[0]: left}, named)
+            return [f"{left} = {self._text(out, named)}"], nodes
         writes = list(fused.writes)
         reductions = list(fused.reductions)
         if not partials and not combine:
             nodes = self._behind([(w.source, w.source is w.target) for w in writes], named)
             return [self._equation(fused, w, named) for w in writes], nodes
-        full = {
-            id(t.write)
-            for t in self.flow.lowerings[fused.seq].targets  # type: ignore[union-attr]
-            if t.is_full(fused.reduced or frozenset())
-        }
+        lowering = self.flow.lowerings[fused.seq]
+        assert isinstance(lowering, Lowering)
+        full = {id(t.write) for t in lowering.targets if t.is_full(fused.reduced or frozenset())}
         if partials:
             inside = [w for w in writes if id(w) in full]
             nodes = self._behind([(w.source, w.source is w.target) for w in inside], named)
             nodes += self._behind([(v, True) for v in reductions], named)
             said = [self._equation(fused, w, named) for w in inside]
-            where = ", ".join(map(self.label, partials))
-            texts = ", ".join(self._text(v, named) for v in reductions)
-            return [*said, f"{where} = partial results, block by block, of {texts}"], nodes
+            for variable, label in self._parts(fused, partials).items():
+                text = self._text(variable, named)
+                said.append(f"{label} = partial results, block by block, of {text}")
+            return said, nodes
         outside = [w for w in writes if id(w) not in full]
 
-        def total(variable: Variable) -> str | None:
-            if variable in fused.reductions:
-                function = str(variable.owner.op).partition("{")[0] if variable.owner else ""
-                if len(combine) == 1:
-                    return f"{function}({self.label(combine[0])})"
-                return self._text(variable, named)
-            return named(variable)
-
+        totals = {
+            v: f"{str(v.owner.op).partition('{')[0] if v.owner else ''}({label})"
+            for v, label in self._parts(fused, combine).items()
+        }
+        total = _also(totals, named)
         nodes = self._behind([(w.source, w.source is w.target) for w in outside], total)
-        return [self._equation(fused, w, total, fused.reductions) for w in outside], nodes
+        return [self._equation(fused, w, total, totals) for w in outside], nodes
 
-    def _text(self, variable: Variable, named: Callable[[Variable], str | None]) -> str:
+    def _parts(self, fused: LoopStep, partials: Sequence[Storage]) -> dict[Variable, str]:
+        """The reductions of a step in blocks, each with the array of its partial results."""
+        lowering = self.flow.lowerings[fused.seq]
+        assert isinstance(lowering, Lowering)
+        values = [v for v in lowering.order if v.kind == "reduce"]
+        found = {}
+        for variable, (_, at) in fused.reductions.items():
+            value = lowering.values.read(variable, at)
+            if value in values:
+                found[variable] = self.label(partials[values.index(value)])
+        return found
+
+    def _text(self, variable: Variable, named: Named) -> str:
         return brief(variable, named, 84, loose=True)
 
     def _equation(
         self,
         fused: LoopStep,
         write: Write,
-        named: Callable[[Variable], str | None],
+        named: Named,
         totals: Collection[Variable] = (),
     ) -> str:
         """What is written where; `totals` have names although this step computes them."""
@@ -621,9 +636,8 @@ class _Part:
         left = "?" if storage is None else self.label(storage)
         source = write.source
         if write.gathers:
-            left += (
-                f"[{', '.join(self._text(v, lambda _: None) for v, _ in write.gathers.values())}]"
-            )
+            indices = (named(v) or self._text(v, named) for v, _ in write.gathers.values())
+            left += f"[{', '.join(indices)}]"
         elif self.fusion.shapes.of[write.target] != self.fusion.shapes.of[source]:
             left += "[part]"
         own = source is write.target
@@ -635,9 +649,7 @@ class _Part:
             right = named(source) or self._text(source, named)
         return f"{left} {'+=' if write.add else '='} {right}"
 
-    def _behind(
-        self, starts: Iterable[tuple[Variable, bool]], named: Callable[[Variable], str | None]
-    ) -> list[Apply]:
+    def _behind(self, starts: Iterable[tuple[Variable, bool]], named: Named) -> list[Apply]:
         """Nodes that a step computes: all behind its results up to what is in memory."""
         found: dict[Apply, None] = {}
         stack = [v for v, own in starts if own or named(v) is None]
@@ -754,6 +766,11 @@ class _Part:
             if not (isinstance(step, KernelStep) and step.blocks is not None):
                 current = next(fused)
         return current
+
+
+def _also(names: dict[Variable, str], named: Named) -> Named:
+    """`named`, with further names."""
+    return lambda variable: names.get(variable) or named(variable)
 
 
 # ---- the head

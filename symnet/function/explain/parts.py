@@ -376,7 +376,7 @@ def steps_text(report: Report) -> list[str]:
         for kind in ("reads", "changes", "writes"):
             arrays = [a for a in step.accesses if a.kind == kind]
             if arrays:
-                listed = ", ".join(f"{a.label} ({_moved(a)})" for a in arrays)
+                listed = ", ".join(f"{a.label}{_moved(a)}" for a in arrays)
                 found += _wrapped(f"    {kind:8}{listed}", " " * 12)
         if step.paired:
             found.append(f"    joined to step {step.number - 1}, slab by slab")
@@ -529,13 +529,14 @@ def _over(step: StepReport) -> str:
 
 
 def _moved(access: Access) -> str:
+    """The bytes in brackets, where they are known."""
     if access.reads is None or access.writes is None:
-        return "?"
+        return ""
     if access.reads and access.writes:
         if access.reads == access.writes:
-            return f"{bytes_text(access.reads)} each way"
-        return f"{bytes_text(access.reads)} read, {bytes_text(access.writes)} written"
-    return bytes_text(access.reads + access.writes)
+            return f" ({bytes_text(access.reads)} each way)"
+        return f" ({bytes_text(access.reads)} read, {bytes_text(access.writes)} written)"
+    return f" ({bytes_text(access.reads + access.writes)})"
 
 
 def _share(seconds: float | None, total: float) -> str:

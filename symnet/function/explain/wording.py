@@ -83,7 +83,7 @@ class _Cut:
         if self.loose:
             below = _arranged(node)
             if below is not None:
-                return self.of(below, levels, root)
+                return self.of(below, levels, root=False)
         if levels <= 0 and variable not in self.opened:
             if variable not in self.closed:
                 self.closed.append(variable)
