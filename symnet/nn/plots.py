@@ -186,7 +186,7 @@ def filters(
     strongest = np.arange(w.shape[1])
     if count < w.shape[1]:
         strongest = np.argsort(-(w**2).sum(0), kind="stable")[:count]
-    columns = math.ceil(math.sqrt(len(strongest)))
+    columns = _columns(len(strongest))
     rows = -(-len(strongest) // columns)
     # single extreme weights shall not wash out all others
     limit = float(np.quantile(np.abs(w[:, strongest]), 0.995)) or 1.0
@@ -350,6 +350,12 @@ def _square(pixels: int) -> tuple[int, int]:
     if side * side != pixels:
         raise ShapeError(f"{pixels} inputs are no square picture; give their shape")
     return side, side
+
+
+def _columns(count: int) -> int:
+    """A nearly square arrangement, a little wider where that leaves fewer places empty."""
+    least = math.ceil(math.sqrt(count))
+    return min(range(least, least + least // 2 + 1), key=lambda n: (-count % n, n))
 
 
 def _picture(axes: Any, picture: np.ndarray) -> None:

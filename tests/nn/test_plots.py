@@ -207,6 +207,12 @@ def test_filters_are_the_strongest_units():
     assert figure.axes[0].get_title() == "2 of 5 units"
 
 
+@pytest.mark.parametrize("units, size", [(10, (7, 19)), (9, (11, 11)), (1, (3, 3)), (7, (7, 15))])
+def test_filters_fill_their_places(units, size):
+    figure = plots.filters(np.ones((9, units)))
+    assert figure.axes[0].get_images()[0].get_array().shape == size
+
+
 def test_filters_that_are_all_zero(tmp_path):
     plots.filters(np.zeros((16, 3)), tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()
