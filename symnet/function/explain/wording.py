@@ -1,6 +1,7 @@
 """Expressions, sizes, lines and quantities in words that fit into a table."""
 
 import os
+import re
 import string
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -152,7 +153,7 @@ def _placeholder(variable: Variable, text: str) -> Variable:
 
 def _atom(text: str) -> str:
     """A text to which a suffix may be added."""
-    return text if text.replace("_", "").isalnum() or text == "…" else f"({text})"
+    return text if re.fullmatch(r"[\w.]+|…", text) else f"({text})"
 
 
 def _arranged(node: Apply) -> Variable | None:
