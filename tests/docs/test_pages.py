@@ -1,10 +1,16 @@
 """Every page's Python blocks run; printouts and pictures below them are what they make today."""
 
+import functools
+import importlib
 import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+
+import symnet
+import symnet.nn
+from symnet.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = ("symnet", "kernels", "benchmarks", "tests", "docs")
@@ -95,3 +101,36 @@ def test_files_named_in_pages_exist():
             if not any(path == name or path.endswith(f"/{name}") for path in sources):
                 missing.append(f"{page.relative_to(ROOT)}: {name}")
     assert missing == []
+
+
+def exists(name):
+    root, *path = name.split(".")
+    value = {"symnet": symnet, "nn": symnet.nn, "T": symnet.tensor}[root]
+    try:
+        functools.reduce(getattr, path, value)
+    except AttributeError:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            return False
+    return True
+
+
+def test_names_in_prose_exist():
+    """`nn.Dense` in a sentence, or in the last column of a table (the others hold other names)."""
+    missing = []
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        prose = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+        lines = [
+            line.rstrip("| ").rpartition(" | ")[2] if line.startswith("|") else line
+            for line in prose.partition("\n## Not yet")[0].splitlines()
+        ]
+        for code in re.findall(r"`([^`]+)`", "\n".join(lines)):
+            names = re.findall(r"(?<![\w./'\"])(?:symnet|nn|T)(?:\.[A-Za-z_]\w*)+", code)
+            missing += [f"{page.relative_to(ROOT)}: {name}" for name in names if not exists(name)]
+    assert missing == []
+
+
+def test_every_command_has_its_place():
+    page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    assert [name for name in COMMANDS if f"`symnet {name}" not in page] == []
