@@ -34,6 +34,10 @@ class Sequential(Network):
         input_shape: int | Sequence[int | None] | None = None,
     ):
         super().__init__(name)
+        if isinstance(layers, Layer):
+            raise TypeMismatchError(
+                "Sequential: layers come as one list, nn.Sequential([first, second])"
+            )
         self.seed = _as_seed(seed)
         self.layers, self.inputs, self.outputs, self.calls = [], [], [], []
         self._stack: list[Layer] = []  # a layer may come twice

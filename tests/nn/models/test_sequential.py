@@ -175,6 +175,7 @@ def test_float64_networks():
     "make, error, text",
     [
         (lambda: nn.Sequential([3]), TypeMismatchError, "3 is no layer"),
+        (lambda: nn.Sequential(nn.Dense(2), nn.Dense(3)), TypeMismatchError, "as one list"),
         (lambda: nn.Sequential([abs]), TypeMismatchError, "nn.Lambda makes a layer"),
         (lambda: nn.Sequential(["relu"]), TypeMismatchError, "'relu' is no layer"),
         (lambda: nn.Sequential([nn.Dense(2), nn.Input(3)]), TypeMismatchError, "may come first"),
