@@ -34,7 +34,7 @@ pygments_style, pygments_dark_style = "friendly", "github-dark"
 
 nitpicky = True
 # types in signatures: those of other projects, and of the compiler's inside, have no page here
-nitpick_ignore_regex = [(r"py:.*", r".*")]
+nitpick_ignore_regex = [(r"py:class", r".*")]
 default_role = "literal"
 add_module_names = False
 autodoc_member_order = "bysource"

@@ -137,7 +137,7 @@ def places() -> dict[str, Any]:
         found[entry.full] = entry.value
         if entry.kind == "class":
             for method, value in vars(entry.value).items():
-                if not method.startswith("_") and getattr(value, "__doc__", None):
+                if not method.startswith("_") and inspect.isroutine(value) and value.__doc__:
                     found[f"{entry.full}.{method}"] = value
     return found
 
