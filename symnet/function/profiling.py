@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from symnet.backends.cpu.emit import emit
 from symnet.backends.cpu.runner import Runner
 from symnet.backends.cpu.segments import SegmentedRunner
-from symnet.function.explain.wording import counted, time_text
+from symnet.function.explain.wording import counted
 from symnet.schedule.program import KernelStep, MatmulStep, Step
 
 
@@ -22,7 +22,7 @@ class Row:
 class Profile:
     """Times of every step since the function was made (or `reset`).
 
-    `str(profile)` is a table, the longest first: share, time per call, calls, step, line.
+    `str(profile)` is a table, the longest first: share, microseconds per call, calls, step, line.
     """
 
     def __init__(self, runner: Runner | SegmentedRunner, name: str | None):
@@ -68,14 +68,14 @@ class Profile:
             return f"profile of {name}: {counted(len(rows), 'step')}, not called yet"
         total = sum(row.seconds for row in rows)
         lines = [
-            f"profile of {name}: {time_text(total / calls)} per call, {counted(calls, 'call')}, "
+            f"profile of {name}: {total / calls * 1e6:.1f} µs per call, {counted(calls, 'call')}, "
             f"{counted(len(rows), 'step')}"
         ]
-        lines.append(f"{'share':>6} {'per call':>9} {'calls':>7}  {'step':40} line")
+        lines.append(f"{'share':>6} {'µs/call':>9} {'calls':>7}  {'step':40} line")
         for row in sorted(rows, key=lambda row: -row.seconds):
-            each = time_text(row.seconds / row.calls) if row.calls else ""
+            each = row.seconds / row.calls * 1e6 if row.calls else 0.0
             share = row.seconds / total if total else 0.0
-            lines.append(f"{share:6.1%} {each:>9} {row.calls:7d}  {row.step:40.40} {row.line}")
+            lines.append(f"{share:6.1%} {each:9.2f} {row.calls:7d}  {row.step:40.40} {row.line}")
         lines.append(f"what each step computes and moves: print({self._name or 'f'}.explain())")
         return "\n".join(lines)
 
