@@ -45,7 +45,7 @@ def _run(settings: Settings, data: str | None, folder: Path, resume: bool) -> in
             return _train(record, data, resume, interrupts)
         except KeyboardInterrupt:
             interrupts.close()
-            return _interrupted(record)
+            return _interrupted(record, resume)
         except TrainingError as problem:
             what = str(problem).partition(":")[0]
             if not what.startswith("the loss became"):
@@ -107,10 +107,11 @@ def _train(record: Record, data: str | None, resume: bool, interrupts: Interrupt
     return 0
 
 
-def _interrupted(record: Record) -> int:
-    kept = _kept(record)
-    text = kept or " before the first epoch was complete; nothing was saved"
-    print(f"symnet: interrupted{text}", file=sys.stderr, flush=True)
+def _interrupted(record: Record, resume: bool) -> int:
+    nothing = " before the first epoch was complete; nothing was saved"
+    if resume and (record.folder / CHECKPOINT).exists():
+        nothing = f"; what was saved before is in {record.folder} as it was"
+    print(f"symnet: interrupted{_kept(record) or nothing}", file=sys.stderr, flush=True)
     return 130
 
 

@@ -487,8 +487,14 @@ def test_ctrl_c_at_every_moment(
     history = json.loads((tmp_path / "history.json").read_text())
     assert history["epochs"][-1]["number"] == saved
     monkeypatch.setattr(place, name, original)
+    again = ("mnist", "--resume", "--data", data, "--output", tmp_path)
+    with monkeypatch.context() as early:
+        early.setattr(symnet.cli.mnist, "build", lambda *_: signal.raise_signal(signal.SIGINT))
+        status, _, err = run(*again)
+    assert status == 130
+    assert err == f"symnet: interrupted; what was saved before is in {tmp_path} as it was\n"
     monkeypatch.setattr(symnet.cli.mnist, "draw", lambda *_: iter(()))
-    assert run("mnist", "--resume", "--data", data, "--output", tmp_path)[0] == 0
+    assert run(*again)[0] == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
