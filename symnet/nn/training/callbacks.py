@@ -318,8 +318,6 @@ class Checkpoint(_Watching):
         mode: str = "auto",
     ):
         super().__init__("val_loss" if monitor is None else monitor, 0.0, mode)
-        if best_only and monitor is None:
-            self._by_default = True
         self.path, self.every, self.best_only = Path(path), _count("every", every, 1), best_only
 
     def on_train_begin(self) -> None:

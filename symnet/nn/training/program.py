@@ -1,86 +1,26 @@
-"""A model's training and evaluation as compiled functions.
+"""A model's training step as a compiled function.
 
-The graph is built once; data come in as shared variables of their own dtype, which the step reads
-through the order of the examples, so that an epoch is one native loop: `step.map(range(batches))`.
-Losses, metrics, the learning rate and the state of random draws live in shared variables, too.
-Neither the number of examples nor the size of minibatches is part of a program.
+Data come in as shared variables of their own dtype, which the step reads through the order of the
+examples, so that an epoch is one native loop: `step.map(range(batches))`. Losses, metrics, the
+learning rate and the state of random draws live in shared variables, too. Neither the number of
+examples nor the size of minibatches is part of a program.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from symnet import tensor as T
 from symnet.config import config
-from symnet.errors import ConfigError, ShapeError, TypeMismatchError
 from symnet.function import Function, function, shared
-from symnet.graph.describe import listed
-from symnet.graph.types import TensorType
 from symnet.graph.variables import SharedVariable, Variable
-from symnet.nn import seeds
 from symnet.nn.layers.base import Forward
 from symnet.nn.schedules import Schedule
 from symnet.nn.training.data import Examples
+from symnet.nn.training.graph import LossGraph, as_placeholder, kinds
 from symnet.nn.training.settings import Settings
 from symnet.tensor.shared_randomstreams import RandomStreams
-
-
-class Sums:
-    """What is summed over examples: the loss, and per output its own loss and the metrics.
-
-    `updates` adds a batch. Values are totals until `results` divides them.
-    """
-
-    def __init__(self) -> None:
-        self.updates: dict[SharedVariable, Any] = {}
-        self.loss = self._new("loss", (), "float64")
-        self._parts: list[tuple[str, SharedVariable, Any]] = []
-
-    def _new(self, name: str, shape: Sequence[int], dtype: str) -> Any:
-        return shared(np.zeros(tuple(shape), dtype), name=f"sum_of_{name}", shape=tuple(shape))
-
-    def add_loss(self, batch: Any) -> None:
-        self.updates[self.loss] = self.loss + batch
-
-    def add(self, name: str, addition: Any, result: Any) -> None:
-        """`addition` has a fixed shape; `result(total, examples)` is the value."""
-        kind = addition.type
-        if any(n is None for n in kind.shape) or kind.dtype not in ("int64", "float64"):
-            raise ConfigError(
-                f"metric {name} adds {kind} per batch: int64 or float64 of a fixed shape is wanted"
-                f"{listed([addition])}"
-            )
-        total = self._new(name, kind.shape, kind.dtype)
-        self.updates[total] = total + addition
-        self._parts.append((name, total, result))
-
-    @property
-    def names(self) -> list[str]:
-        """What `results` will hold."""
-        return ["loss", *(name for name, _, _ in self._parts)]
-
-    @property
-    def array_names(self) -> list[str]:
-        """Which of those are arrays."""
-        values = self.results(1)
-        return [name for name, value in values.items() if isinstance(value, np.ndarray)]
-
-    def clear(self) -> None:
-        for total in self.updates:
-            total.set_value(np.zeros_like(total.get_value(borrow=True)))
-
-    @property
-    def loss_so_far(self) -> float:
-        return float(self.loss.storage)
-
-    def results(self, examples: int) -> dict[str, Any]:
-        """Loss and metrics by name."""
-        logs: dict[str, Any] = {"loss": self.loss_so_far / examples}
-        for name, total, result in self._parts:
-            value = result(total.get_value(), examples)
-            logs[name] = value if isinstance(value, np.ndarray) and value.ndim else float(value)
-        return logs
 
 
 class Feed:
@@ -123,83 +63,41 @@ class Feed:
                 holder.rebind(np.zeros((0, *value.shape[1:]), value.dtype))
 
 
-class Program:
-    """The graphs of a model's training step and evaluation, and their compiled functions.
+class Program(LossGraph):
+    """The training step of a model.
 
-    model     see `Trainable`
-    examples  tell the types of targets, and whether there are weights
+    parameters       what it trains
+    optimizer_state  shared variables that the update rule needs
+    learning_rate    a shared variable; where a schedule was chosen, it is not used
+    epoch            a shared variable: how many epochs are done; step_length: a step's part of one
+    random           the source of all draws; `seeded`, whether anybody has chosen its seed
     """
 
     def __init__(self, model: Any, settings: Settings, examples: Examples):
-        self.model = model
-        self.settings = settings
+        self.random, self.seeded = RandomStreams(0), False
+        super().__init__(model, settings, examples, Forward(train=True, random=self.random))
         self.parameters: list[SharedVariable] = list(model.parameters)
-        self.inputs: list[Any] = list(model.inputs)
-        self.targets: list[Any] = [
-            TensorType(a.dtype.name, (None, *a.shape[1:]))(f"target{k}")
-            for k, a in enumerate(examples.targets)
-        ]
-        given = examples.weights
-        self.weights: Any = None
-        if given is not None:
-            self.weights = TensorType(given.dtype.name, (None,))("weights")
-        self.random = RandomStreams(int(seeds.generator().integers(2**32)))
         rate = settings.learning_rate
         start = np.array(0 if isinstance(rate, Schedule) else rate, config.floatX)
         self.learning_rate: Any = shared(start, name="learning_rate", shape=())
         self.epoch: Any = shared(np.array(0, "float64"), name="epochs_done", shape=())
         self.step_length: Any = shared(np.array(0, "float64"), name="step_length", shape=())
-
-        self.number: Any = T.lscalar("step")  # replaced by the feed's
-        self.forward = Forward(train=True, random=self.random)
-        self.sums = Sums()
-        self.predictions = model.expression(self.inputs, self.forward)
-        self.loss, updates = self._loss(self.predictions, self.forward, self.sums)
-        self.updates: dict[SharedVariable, Any] = dict(self.forward.updates)
+        self.number: Any = T.lscalar("step")  # the feed's stands for it
         rule = settings.updates(self.loss, self.parameters, self._rate())
-        self.optimizer_state = [s for s in rule if s not in set(self.parameters)]
-        self.updates.update(rule)
-        self.updates.update(updates)
-
-        testing = Forward(train=False, random=self.random)
-        self.evaluation_sums = Sums()
-        outputs = model.expression(self.inputs, testing)
-        _, self.evaluation_updates = self._loss(outputs, testing, self.evaluation_sums)
+        trained = set(self.parameters)
+        self.optimizer_state = [s for s in rule if s not in trained]
+        self.updates: dict[SharedVariable, Any] = {
+            **self.forward.updates, **rule, **self.sums.updates
+        }  # fmt: skip
         self._steps: dict[Any, tuple[Feed, Function]] = {}
-        self._evaluate: dict[Any, Function] = {}
         self._count: Any = T.lscalar("n")
         self._order = self.random.permutation(n=self._count)
         self._draw: Function | None = None
 
-    # ---- the graph
-
-    def _loss(
-        self, predictions: Sequence[Any], forward: Forward, sums: Sums
-    ) -> tuple[Any, dict[SharedVariable, Any]]:
-        """The mean loss of a minibatch, and the updates that add it up."""
-        count = len(predictions)
-        several = count > 1
-        functions, factors = self.settings.functions(count), self.settings.factors(count)
-        examples: Any = self.inputs[0].shape[0].astype("float64")
-        total: Any = None
-        for k, (p, t) in enumerate(zip(predictions, self.targets)):
-            each = _per_example(functions[k], p, t)
-            if self.weights is not None:
-                each = each * self.weights.astype(each.dtype)
-            mean: Any = T.mean(each)
-            term = mean if factors[k] == 1 else mean * factors[k]
-            total = term if total is None else total + term
-            prefix = f"{self.model.outputs[k].name or f'output{k}'}_" if several else ""
-            if several:
-                sums.add(f"{prefix}loss", mean.astype("float64") * examples, _average)
-            for metric in self.settings.metrics:
-                sums.add(prefix + metric.name, metric.additions(p, t), metric.result)
-        own = self.model.penalty()
-        penalties: list[Any] = [*forward.penalties, *([] if own is None else [own])]
-        for penalty in penalties:
-            total = total + penalty.astype(total.dtype)
-        sums.add_loss(total.astype("float64") * examples)
-        return total, dict(sums.updates)
+    def seed(self, seed: int) -> None:
+        """Begin the random draws anew."""
+        self.random.seed(seed)
+        self.seeded = True
 
     def _rate(self) -> Any:
         """The learning rate as an expression."""
@@ -209,17 +107,15 @@ class Program:
         time = self.epoch + self.number.astype("float64") * self.step_length
         return given(time).astype(config.floatX)
 
-    # ---- compiled
-
     def step(self, examples: Examples) -> tuple[Feed, Function]:
         """The function of one step, and where its data go. Its argument is the step's number
         within the epoch, its result the loss of the minibatch before the step."""
-        key = (_kinds(examples), config.mode)
+        key = kinds(examples.inputs), config.mode
         if key not in self._steps:
             feed = Feed(examples)
             givens: dict[Any, Any] = {}
             for placeholder, holder in zip(self.inputs, feed.inputs):
-                givens[placeholder] = _cast(holder[feed.rows], placeholder)
+                givens[placeholder] = as_placeholder(holder[feed.rows], placeholder)
             for placeholder, holder in zip(self.targets, feed.targets):
                 givens[placeholder] = holder[feed.rows]
             if self.weights is not None:
@@ -232,26 +128,6 @@ class Program:
             self._steps[key] = feed, made
         return self._steps[key]
 
-    def evaluation(self, examples: Examples) -> Function:
-        """A function that adds a batch, given as arguments, to the evaluation's sums."""
-        key = (_kinds(examples), config.mode)
-        if key not in self._evaluate:
-            arguments = [
-                TensorType(array.dtype.name, v.type.shape)(v.name)
-                for v, array in zip(self.inputs, examples.inputs)
-            ]
-            givens = {v: _cast(a, v) for v, a in zip(self.inputs, arguments)}
-            weights = [] if self.weights is None else [self.weights]
-            self._evaluate[key] = function(
-                [*arguments, *self.targets, *weights],
-                [],
-                updates=self.evaluation_updates,
-                givens=givens,
-                name="evaluate",
-                on_unused_input="ignore",
-            )
-        return self._evaluate[key]
-
     def compile_order(self) -> Function:
         """The function behind `draw_order`."""
         if self._draw is None:
@@ -262,19 +138,6 @@ class Program:
         """A random order of the examples; the random state advances."""
         order: np.ndarray = self.compile_order()(count)
         return order
-
-    # ---- evaluation
-
-    def evaluate(self, examples: Examples, batch_size: int) -> dict[str, Any]:
-        """Loss and metrics over all examples."""
-        run = self.evaluation(examples)
-        self.evaluation_sums.clear()
-        for start in range(0, len(examples), batch_size):
-            part = examples.part(slice(start, start + batch_size))
-            run(*part.inputs, *part.targets, *([] if part.weights is None else [part.weights]))
-        return self.evaluation_sums.results(len(examples))
-
-    # ---- state
 
     def trained(self) -> dict[str, SharedVariable]:
         """All that a step changes and the next one reads, by name; and what it only reads, for a
@@ -292,6 +155,7 @@ class Program:
         pairs = [(self.random.state, other.random.state), (self.learning_rate, other.learning_rate)]
         pairs += zip(self.optimizer_state, other.optimizer_state)
         fits = self.parameters == other.parameters
+        self.seeded = other.seeded
         for mine, theirs in pairs if fits else pairs[:2]:
             mine.set_value(theirs.storage)
 
@@ -331,65 +195,3 @@ class Snapshot:
         """Give the variables the values that were remembered."""
         for variable, value in self._pairs:
             variable.set_value(value)
-
-
-class Predictor:
-    """A model's outputs for data, in pieces."""
-
-    def __init__(self, model: Any):
-        self.model = model
-        self.inputs = list(model.inputs)
-        self._compiled: dict[Any, Function] = {}
-
-    def outputs(self, arrays: Sequence[np.ndarray], batch_size: int) -> list[np.ndarray]:
-        key = (tuple(a.dtype.name for a in arrays), config.mode)
-        if key not in self._compiled:
-            arguments = [
-                TensorType(array.dtype.name, v.type.shape)(v.name)
-                for v, array in zip(self.inputs, arrays)
-            ]
-            given = [_cast(a, v) for v, a in zip(self.inputs, arguments)]
-            made = self.model.expression(given, Forward(train=False))
-            self._compiled[key] = function(
-                arguments, list(made), name="predict", on_unused_input="ignore"
-            )
-        run, count = self._compiled[key], len(arrays[0])
-        if count <= batch_size:
-            return list(run(*arrays))
-        whole: list[np.ndarray] = []
-        for start in range(0, count, batch_size):
-            rows = slice(start, start + batch_size)
-            parts = run(*(a[rows] for a in arrays))
-            if not whole:
-                whole = [np.empty((count, *p.shape[1:]), p.dtype) for p in parts]
-            for array, part in zip(whole, parts):
-                array[rows] = part
-        return whole
-
-
-def _kinds(examples: Examples) -> tuple[Any, ...]:
-    arrays = [*examples.inputs, *examples.targets]
-    return tuple((a.dtype.name, a.shape[1:]) for a in arrays)
-
-
-def _cast(array: Any, placeholder: Variable) -> Any:
-    return array if array.dtype == placeholder.dtype else array.astype(placeholder.dtype)
-
-
-def _per_example(loss: Any, prediction: Any, target: Any) -> Any:
-    """The loss of each example, a vector."""
-    value = loss(prediction, target)
-    kind = getattr(value, "type", None)
-    name = getattr(loss, "__name__", "the loss")
-    if kind is None or kind.dtype not in ("float32", "float64"):
-        raise TypeMismatchError(f"{name} returned {value!r:.60}, not a floating-point expression")
-    if kind.ndim == 0:
-        raise ShapeError(
-            f"{name} returned one number ({kind}); return one per example, without the last mean, "
-            f"so that examples can be weighed{listed([value])}"
-        )
-    return value if kind.ndim == 1 else T.mean(value, axis=tuple(range(1, kind.ndim)))
-
-
-def _average(total: np.ndarray, examples: int) -> float:
-    return float(total) / examples

@@ -11,8 +11,10 @@ from symnet.nn import seeds
 from symnet.nn.training import data
 from symnet.nn.training.callbacks import Checkpoint, as_callback
 from symnet.nn.training.data import Examples
+from symnet.nn.training.evaluation import Evaluation, Predictor
+from symnet.nn.training.graph import target_kinds
 from symnet.nn.training.history import History
-from symnet.nn.training.program import Predictor, Program
+from symnet.nn.training.program import Program
 from symnet.nn.training.progress import progress
 from symnet.nn.training.settings import Settings
 from symnet.nn.training.trainer import VALIDATION_ROWS, Trainer
@@ -37,6 +39,7 @@ class Trainable:
 
     _settings: Settings | None = None
     _program: tuple[Any, Program] | None = None
+    _evaluator: tuple[Any, Evaluation] | None = None
     _predictor: tuple[Any, Predictor] | None = None
     history: History | None = None
 
@@ -67,7 +70,7 @@ class Trainable:
         self._settings = Settings(
             optimizer, loss, metrics, learning_rate, clip_norm, clip_value, loss_weights
         )
-        self._program = None
+        self._program = self._evaluator = None
 
     def compile_config(self) -> dict[str, Any] | None:
         """The arguments of `compile` in terms of JSON, or None: model.compile(**config) does it
@@ -151,15 +154,14 @@ class Trainable:
                 f"batch_size={size}: there are only {count} examples to train on{rest}"
             )
 
-        weighted = examples.weights is not None
-        if validation is not None and weighted != (validation.weights is not None):
-            weighted = True
-            examples, validation = _weighted(examples), _weighted(validation)
-        program = self._made_program(settings, examples)
-        drawn = int(seeds.generator(seed).integers(2**32)) if seed is None else int(seed)
+        if validation is not None and (examples.weights is None) != (validation.weights is None):
+            dtype = self.outputs[0].type.dtype
+            examples, validation = _weighted(examples, dtype), _weighted(validation, dtype)
+        program = self._training(settings, examples)
         trainer = Trainer(
             self,
             program,
+            None if validation is None else self._evaluation(settings, validation),
             examples,
             validation,
             batch_size=min(USUAL_BATCH, count) if size is None else size,
@@ -173,7 +175,7 @@ class Trainable:
         if path is not None and path.exists():
             trainer.resume(path)
         else:
-            program.random.seed(drawn)
+            program.seed(_drawn_seed() if seed is None else int(seed))
         self.history = trainer.history
         return trainer.run()
 
@@ -195,7 +197,7 @@ class Trainable:
         settings = self._checked_settings("evaluate")
         size = VALIDATION_ROWS if batch_size is None else _whole("batch_size", batch_size, 1)
         examples = self._examples(settings, x, y, sample_weight, None)
-        logs = self._made_program(settings, examples).evaluate(examples, size)
+        logs = self._evaluation(settings, examples).run(examples, size)
         if verbose:
             texts = (f"{k} {v:.4f}" for k, v in logs.items() if isinstance(v, float))
             print("  ".join(texts), flush=True)
@@ -238,7 +240,9 @@ class Trainable:
         """
         settings = self._checked_settings("train_on_batch")
         examples = self._examples(settings, x, y, sample_weight, None)
-        program = self._made_program(settings, examples)
+        program = self._training(settings, examples)
+        if not program.seeded:
+            program.seed(_drawn_seed())
         feed, step = program.step(examples)
         feed.load(examples, len(examples))
         program.sums.clear()
@@ -292,9 +296,9 @@ class Trainable:
         parameters = self.parameters  # type: ignore[attr-defined]
         return tuple(self.outputs), tuple(parameters)
 
-    def _made_program(self, settings: Settings, examples: Examples) -> Program:
-        kinds = tuple((a.dtype.name, a.shape[1:]) for a in examples.targets)
-        key = self._identity(), kinds, examples.weights is not None
+    def _training(self, settings: Settings, examples: Examples) -> Program:
+        """The program for training on such examples. A new one goes on where the last one was."""
+        key = self._identity(), target_kinds(examples)
         if self._program is None or self._program[0] != key:
             made = Program(self, settings, examples)
             if self._program is not None:
@@ -302,11 +306,17 @@ class Trainable:
             self._program = key, made
         return self._program[1]
 
+    def _evaluation(self, settings: Settings, examples: Examples) -> Evaluation:
+        key = self._identity(), target_kinds(examples)
+        if self._evaluator is None or self._evaluator[0] != key:
+            self._evaluator = key, Evaluation(self, settings, examples)
+        return self._evaluator[1]
+
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles do without compiled programs and the optimizer's state."""
         state = dict(self.__dict__)
-        state.pop("_program", None)
-        state.pop("_predictor", None)
+        for compiled in ("_program", "_evaluator", "_predictor"):
+            state.pop(compiled, None)
         return state
 
 
@@ -316,17 +326,21 @@ def _whole(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
+def _drawn_seed() -> int:
+    return int(seeds.generator().integers(2**32))
+
+
 def _listed(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
 
 
-def _weighted(examples: Examples) -> Examples:
+def _weighted(examples: Examples, dtype: str) -> Examples:
     """With weights of 1, if there were none."""
     if examples.weights is not None:
         return examples
-    return Examples(examples.inputs, examples.targets, np.ones(len(examples), "float32"))
+    return Examples(examples.inputs, examples.targets, np.ones(len(examples), dtype))
 
 
 def _resume_path(resume: Any, callbacks: Sequence[Any]) -> Path | None:

@@ -12,6 +12,7 @@ from symnet.nn.schedules import Schedule
 from symnet.nn.training import checkpoint, guard
 from symnet.nn.training.callbacks import Callback, Checkpoint
 from symnet.nn.training.data import Examples
+from symnet.nn.training.evaluation import Evaluation
 from symnet.nn.training.history import History
 from symnet.nn.training.interrupt import insistent
 from symnet.nn.training.program import Program, Snapshot
@@ -33,6 +34,7 @@ class Trainer:
         self,
         model: Any,
         program: Program,
+        evaluation: Evaluation | None,
         examples: Examples,
         validation: Examples | None,
         *,
@@ -44,7 +46,7 @@ class Trainer:
         callbacks: Sequence[Callback],
         shown: Progress,
     ):
-        self.model, self.program = model, program
+        self.model, self.program, self.evaluation = model, program, evaluation
         self.examples, self.validation = examples, validation
         self.batch_size, self.epochs, self.epoch = batch_size, epochs, initial_epoch
         self.shuffle, self.seed = shuffle, seed
@@ -157,13 +159,14 @@ class Trainer:
         program = self.program
         with insistent():
             self.feed, self.step = program.step(self.examples)
-            if self.validation is not None:
-                program.evaluation(self.validation)
+            if self.evaluation is not None and self.validation is not None:
+                self.evaluation.compiled(self.validation)
             if self.shuffle:
                 program.compile_order()
         self.feed.load(self.examples, self.batch_size)
         program.step_length.set_value(np.array(1 / self.batches, "float64"))
-        self._before = Snapshot(program.trained())
+        variables = program.trained()
+        self._kept, self._before = list(variables.values()), Snapshot(variables)
         started = False
         try:
             for callback in self.callbacks:
@@ -193,15 +196,14 @@ class Trainer:
         start = time.perf_counter()
         losses = self._steps() if self._stepwise else self._native_steps()
         seconds = time.perf_counter() - start
-        kept = list(program.trained().values())
-        if not (np.isfinite(losses).all() and guard.all_finite(kept)):
+        if not (np.isfinite(losses).all() and guard.all_finite(self._kept)):
             raise guard.explain(
                 program, feed, self.step, self._before, len(losses), self.batches, number
             )
         made = len(self.examples) if len(losses) == self.batches else self.batch_size * len(losses)
         logs = program.sums.results(made)
-        if self.validation is not None:
-            found = program.evaluate(self.validation, VALIDATION_ROWS)
+        if self.evaluation is not None and self.validation is not None:
+            found = self.evaluation.run(self.validation, VALIDATION_ROWS)
             logs.update({f"val_{name}": value for name, value in found.items()})
         logs["learning_rate"] = program.learning_rate_at(len(losses) - 1)
         self.epoch = number

@@ -512,3 +512,50 @@ def test_no_epochs_do_nothing():
 def test_evaluate_can_print(capsys):
     result = PREDICTING.evaluate(X, Y, verbose=1)
     assert capsys.readouterr().out.startswith(f"loss {result['loss']:.4f}  accuracy ")
+
+
+def test_evaluation_needs_no_gradients_and_disturbs_no_training():
+    class Blind(nn.Layer):
+        """Without a gradient that training could use."""
+
+        def output(self, x, forward):
+            return T.round(x)
+
+    alone = nn.Sequential([Blind(), nn.Dense(CLASSES, activation="softmax")], 0, input_shape=5)
+    alone = compiled(alone)
+    alone.evaluate(X, Y)
+    assert alone._program is None
+    one, two = compiled(network(0.3)), compiled(network(0.3))
+    for model in (one, two):
+        for k in range(3):
+            fit(model, epochs=1, seed=k)
+            if model is two:
+                weighted = model.evaluate(X, Y, sample_weight=np.full(COUNT, 2.0))
+                plain = model.evaluate(X, np.eye(CLASSES)[Y])
+                assert weighted["loss"] == pytest.approx(2 * plain["loss"], rel=1e-5)
+    assert same(one, two)
+
+
+@pytest.mark.parametrize("setting", [{"floatX": "float64"}, {"mode": "reference"}])
+def test_other_modes(setting):
+    usual = compiled(network(0.3))
+    fit(usual, validation_split=0.2, sample_weight=np.arange(COUNT))
+    with symnet.config.change(**setting):
+        other = compiled(network(0.3))
+        history = fit(other, validation_split=0.2, sample_weight=np.arange(COUNT))
+        wanted = "float64" if "floatX" in setting else "float32"
+        assert other.predict(X).dtype == other.get_weights()[0].dtype == wanted
+    if "mode" in setting:  # other bits of uniform draws for float64 make another dropout
+        for name, values in usual.history.logs.items():
+            np.testing.assert_allclose(history.logs[name], values, rtol=1e-4)
+
+
+def test_weights_of_training_or_of_validation_alone():
+    weights = RNG.uniform(0.5, 2, 20)
+    model = compiled()
+    history = fit(model, X[:50], Y[:50], validation_data=(X[50:], Y[50:], weights))
+    result = model.evaluate(X[50:], Y[50:], sample_weight=weights)
+    assert history.logs["val_loss"][-1] == result["loss"]
+    one = compiled()
+    history = fit(one, X[:50], Y[:50], validation_data=(X[50:], Y[50:]), class_weight={1: 3})
+    assert history.logs["val_loss"][-1] == pytest.approx(one.evaluate(X[50:], Y[50:])["loss"])
