@@ -73,7 +73,7 @@ MOST_USES = 200  # of one rule that are written out
 MOST_KERNELS = 64  # whose machine code is looked at
 
 
-@dataclass
+@dataclass(eq=False)
 class Drawing:
     """The compiled graph, and which of its nodes each step computes."""
 
@@ -141,7 +141,7 @@ def _tree(roots: Sequence[Variable], titles: Sequence[str]) -> str:
     return clipped_tree("\n".join(lines))
 
 
-@dataclass
+@dataclass(eq=False)
 class Part:
     """A native program as planned again, with its place in the function; or Python nodes.
 

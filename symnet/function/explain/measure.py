@@ -18,7 +18,7 @@ QUARTILE = 25  # per cent of the calls are faster than what is told: others dist
 TURN = 4  # calls of one copy, before it is the other's turn
 
 
-@dataclass
+@dataclass(eq=False)
 class Times:
     """Seconds per call of every step of every native program, and of what runs in Python."""
 
@@ -27,7 +27,7 @@ class Times:
     host: dict[Apply, float]
 
 
-@dataclass
+@dataclass(eq=False)
 class Measurement:
     """What is known of a function that has run.
 

@@ -37,7 +37,7 @@ Number = Callable[[object], int | None]
 SizeOf = Callable[[Storage], int | None]
 
 
-@dataclass
+@dataclass(eq=False)
 class Traffic:
     """Bytes read and written by storage, in the order met; None where a size is not known.
 
