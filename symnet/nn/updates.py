@@ -10,7 +10,9 @@ are numbers or 0-d expressions; a shared scalar may so be changed between calls.
 cast to the dtype of each parameter, so no update changes its dtype.
 
 The learning rates that are given here are those of a network with one hidden layer on MNIST, in
-minibatches of 128, its inputs in [0, 1]: each rule reaches 98% of the test images in 10 epochs.
+minibatches of 128, its inputs in [0, 1]: each rule reaches 98% of the test images in 10 epochs,
+give or take 0.2%. Adam's 0.001 of the paper does so too, but for seeds that end in one of its
+peaks of the loss.
 
 Errors: UpdateError for parameters that are no floating-point shared variables or come twice, and
 for a number of gradients that does not fit; ConfigError for numbers outside their range; those of
@@ -146,7 +148,7 @@ def adadelta(
 def adam(
     loss_or_grads: Any,
     params: Sequence[Any],
-    learning_rate: Any = 0.001,
+    learning_rate: Any = 0.0005,
     beta1: Any = 0.9,
     beta2: Any = 0.999,
     epsilon: Any = 1e-8,
@@ -162,7 +164,7 @@ def adam(
 def adamw(
     loss_or_grads: Any,
     params: Sequence[Any],
-    learning_rate: Any = 0.001,
+    learning_rate: Any = 0.0005,
     beta1: Any = 0.9,
     beta2: Any = 0.999,
     epsilon: Any = 1e-8,
