@@ -50,7 +50,8 @@ def _power(a, b):
 
 TRUTH = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
-    "neg": lambda a: -a, "true_div": _div, "reciprocal": lambda a: _div(mpmath.mpf(1), a),
+    "identity": lambda a: a, "neg": lambda a: -a,
+    "true_div": _div, "reciprocal": lambda a: _div(mpmath.mpf(1), a),
     "square": lambda a: a * a, "sqrt": lambda a: mpmath.sqrt(a) if a >= 0 else mpmath.nan,
     "abs": abs, "exp": mpmath.exp, "expm1": lambda a: mpmath.exp(a) - 1, "log": _log,
     "log1p": lambda a: _log(1 + a), "sigmoid": lambda a: 1 / (1 + mpmath.exp(-a)),

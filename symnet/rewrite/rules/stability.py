@@ -4,7 +4,7 @@ Inside its range each left side equals its right side; where the left side overf
 or cancelled, the right side gives the true value. `grad` differentiates the result.
 """
 
-from symnet.ops.arithmetic import absolute, neg, reciprocal, sqrt, square
+from symnet.ops.arithmetic import absolute, identity, neg, reciprocal, sqrt, square
 from symnet.ops.exponential import exp, expm1, log, log1p, logaddexp, sigmoid, softplus
 from symnet.ops.special import erf, erfc
 from symnet.ops.trigonometric import tanh
@@ -13,6 +13,7 @@ from symnet.rewrite.pattern import rule, wildcard
 x, y = wildcard("x"), wildcard("y")
 
 ELEMENTWISE_RULES = [
+    rule("identity", identity(x), x),  # it would hide from each other what is on its two sides
     rule("minus minus", neg(neg(x)), x),
     # logarithms and exponentials that undo each other
     rule("log exp", log(exp(x)), x),
