@@ -1,20 +1,21 @@
-"""Named parameters in safetensors files, see `tensorfile`.
+"""Named parameters in safetensors files: https://huggingface.co/docs/safetensors.
 
 A file holds arrays by name and a few texts, nothing that could execute. Files are written whole or
 not at all, and parameters are set all or not at all.
 """
 
 import contextlib
+import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from symnet.errors import DataError
 from symnet.graph.variables import SharedVariable
-from symnet.nn.tensorfile import parsed, serialised
 
 Parameters = Mapping[str, SharedVariable] | Iterable[SharedVariable]
 
@@ -27,7 +28,8 @@ def save_parameters(
     parameters  a mapping from names to shared variables, or shared variables with names
 
     Errors: DataError for a missing name, or one that comes twice; OSError where the file cannot
-    be written. An older file of that name is there, whole, until the new one is.
+    be written; ImportError without safetensors. An older file of that name is there, whole, until
+    the new one is.
     """
     values = {name: p.get_value(borrow=True) for name, p in _by_name(parameters).items()}
     write_whole(Path(path), serialised(values, metadata))
@@ -43,16 +45,72 @@ def read_parameters_and_metadata(
     path: str | os.PathLike,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays in a file by name, and its texts. Errors: those of `read_parameters`."""
-    with open(path, "rb") as file:
-        content = bytearray(os.fstat(file.fileno()).st_size)
-        del content[file.readinto(content) :]
-        content += file.read()  # it grew, or it is none of those files that tell their size
+    content = Path(path).read_bytes()
+    with _safetensors():
+        from safetensors import SafetensorError  # noqa: PLC0415
+        from safetensors.numpy import load  # noqa: PLC0415
     try:
-        return parsed(content)
-    except DataError as problem:
+        values = load(content)
+    except (SafetensorError, KeyError, ValueError, TypeError) as problem:
         raise DataError(
             f"{path}: {len(content)} bytes that are no whole safetensors file: {problem}"
         ) from None
+    return values, _header(content).get("__metadata__", {})
+
+
+def serialised(
+    values: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """The content of a file with these arrays and texts; equal ones make equal files.
+
+    Errors: DataError for dtypes and names that files cannot hold, and for metadata that are no
+    texts; ImportError without safetensors.
+    """
+    with _safetensors():
+        from safetensors import SafetensorError  # noqa: PLC0415
+        from safetensors.numpy import save  # noqa: PLC0415
+    texts = dict(metadata or {})
+    if not all(isinstance(text, str) for pair in texts.items() for text in pair):
+        raise DataError(f"metadata are texts by name, not {texts!r:.60}")
+    if "__metadata__" in values:  # the format's own word
+        raise DataError("no safetensors file can hold an array under the name __metadata__")
+    # the library writes arrays as they lie in memory
+    whole = {
+        name: np.ascontiguousarray(v, v.dtype.newbyteorder("=")).reshape(v.shape)
+        for name, v in values.items()
+    }
+    try:
+        content: bytes = save(whole, texts or None)
+    except (SafetensorError, KeyError, ValueError, TypeError) as problem:
+        found = ", ".join(f"{name} {v.dtype}" for name, v in whole.items())
+        raise DataError(f"no safetensors file can hold these ({problem}): {found:.200}") from None
+    return _with_sorted_header(content)
+
+
+@contextlib.contextmanager
+def _safetensors() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as problem:
+        text = f"model files need safetensors ({problem}): pip install 'symnet[cli]'"
+        raise ImportError(text, name=problem.name) from None
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    size = int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8 : 8 + size])
+    return header
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The same file with a header that depends on nothing but what it says: the library writes
+    metadata in an order that differs from run to run."""
+    size = int.from_bytes(content[:8], "little")
+    text = json.dumps(
+        _header(content), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode()
+    text += b" " * (-len(text) % 8)  # the data stay aligned
+    return b"".join((len(text).to_bytes(8, "little"), text, memoryview(content)[8 + size :]))
 
 
 def load_parameters(path: str | os.PathLike, parameters: Parameters) -> None:
@@ -104,21 +162,19 @@ def _by_name(parameters: Parameters) -> dict[str, SharedVariable]:
     return named
 
 
-def write_whole(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
-    """Write a file, given whole or in parts, under a temporary name and rename it. Errors:
-    OSError, which names the file."""
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it. Errors: OSError, which names the file."""
     try:
-        _write_whole(path, [content] if isinstance(content, bytes) else content)
+        _write_whole(path, content)
     except OSError as problem:
         raise OSError(problem.errno, problem.strerror, str(path)) from None
 
 
-def _write_whole(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+def _write_whole(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
+            file.write(content)
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files for the owner alone
         os.replace(temporary, path)
     except BaseException:  # an interrupt leaves no rubbish either

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 import symnet
 from symnet.errors import DataError
 from symnet.nn import load_parameters, read_parameters, save_parameters
-from symnet.nn.parameters import assign, read_parameters_and_metadata
+from symnet.nn.parameters import assign, read_parameters_and_metadata, serialised
 
 
 def parameters():
@@ -171,8 +171,64 @@ def test_others_may_read_what_the_mask_lets_them(tmp_path):
     assert stat.S_IMODE((tmp_path / "p").stat().st_mode) == 0o640
 
 
-def test_no_other_package_is_needed(tmp_path, monkeypatch):
+def test_without_the_library_the_error_says_what_to_install(tmp_path, monkeypatch):
+    save_parameters(tmp_path / "p", parameters())
     for name in ("safetensors", "safetensors.numpy"):
         monkeypatch.setitem(sys.modules, name, None)
-    save_parameters(tmp_path / "p", parameters())
-    load_parameters(tmp_path / "p", parameters())
+    for use in (save_parameters, load_parameters):
+        with pytest.raises(ImportError, match=r"pip install 'symnet\[cli\]'"):
+            use(tmp_path / "p", parameters())
+
+
+# ---- what a file can hold
+
+DTYPES = [
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
+    "float32", "float64",
+]  # fmt: skip
+ARRAYS = hnp.arrays(st.sampled_from(DTYPES), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0))
+NAMES = st.text(max_size=5).filter(lambda name: name != "__metadata__")
+TABLES = st.dictionaries(NAMES, ARRAYS, max_size=4)
+TEXTS = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(
+        a[k].dtype == b[k].dtype and a[k].shape == b[k].shape and a[k].tobytes() == b[k].tobytes()
+        for k in a
+    )
+
+
+@given(TABLES, TEXTS)
+def test_what_is_written_is_read(tmp_path_factory, values, metadata):
+    path = tmp_path_factory.mktemp("file") / "x.safetensors"
+    content = serialised(values, metadata)
+    assert content == serialised(dict(reversed(values.items())), metadata)
+    path.write_bytes(content)
+    found, texts = read_parameters_and_metadata(path)
+    assert equal(found, values) and texts == metadata
+
+
+def test_views_and_swapped_bytes_are_written_as_their_values(tmp_path):
+    x = np.arange(12, dtype="float32").reshape(3, 4)
+    values = {"t": x.T, "s": x[:, ::2], "big": x.astype(">f4"), "0-d": np.array(3, ">i8")}
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(serialised(values))
+    found, _ = read_parameters_and_metadata(path)
+    assert all(np.array_equal(found[k], values[k]) for k in values)
+    assert all(v.dtype.isnative for v in found.values())
+
+
+@pytest.mark.parametrize(
+    "values, metadata",
+    [
+        ({"x": np.zeros(2, complex)}, None),
+        ({"x": np.array(["text"])}, None),
+        ({"x": np.array([None])}, None),
+        ({"__metadata__": np.zeros(2)}, None),
+        ({}, {"epoch": 3}),
+    ],
+)
+def test_what_the_format_has_no_word_for(values, metadata):
+    with pytest.raises(DataError):
+        serialised(values, metadata)
