@@ -68,6 +68,9 @@ setup(
             "torch>=2.4",  # peer; the CPU build is enough, docs/benchmarks.md says how to get it
             "jax>=0.4.30",  # peer
             "pytensor>=2.25",  # peer
+            "keras>=3.5",  # peer, on JAX
+            "scikit-learn>=1.5",  # peer
+            "matplotlib>=3.8",  # pictures of the report
         ],
         "docs": [
             "sphinx>=8",  # the site; docs/conf.py

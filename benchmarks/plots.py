@@ -33,6 +33,7 @@ def draw(report: dict, folder: Path) -> list[Path]:
         if rows:
             figure = Figure(figsize=(8, 1.6 + 0.3 * len(rows)), layout="constrained")
             _ratios(figure.add_subplot(), rows, title)
+            figure.legend(fontsize=8, ncols=4, loc="outside lower center")
             written.append(folder / f"{group}.png")
             figure.savefig(written[-1], dpi=110)
     points = _layers(report)
@@ -78,7 +79,6 @@ def _ratios(axes, rows: list[tuple[str, dict[str, float]]], title: str) -> None:
     axes.set_axisbelow(True)
     axes.set_xlabel("the peer's over symnet's; right of the line symnet is ahead")
     axes.set_title(title, loc="left", fontsize=11)
-    axes.legend(fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.45, -1.1 / len(rows)))
 
 
 def _layers(report: dict) -> list[tuple[int, float]]:

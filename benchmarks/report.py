@@ -77,8 +77,8 @@ def folder_name(data: dict) -> str:
     processor = re.sub(
         r"\(r\)|\(tm\)|@.*|\bcpu\b|processor|\d+-core", " ", facts["processor"].lower()
     )
-    name = "-".join(re.findall(r"[a-z0-9.]+", processor))
-    return f"{data['date']}-{name}-{data['options']['threads']}-threads"
+    words = re.findall(r"[a-z0-9.]+", processor)
+    return "-".join([data["date"], *words, f"{data['options']['threads']}-threads"])
 
 
 def _conditions(options: Options) -> str:

@@ -6,12 +6,14 @@ Compiling the cost alone and updating eagerly, or with a second compiled functio
 import os
 import shutil
 
-import torch
-
-from . import Unavailable, torch_eager
+from . import Unavailable
 
 if not any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++")):
     raise Unavailable("torch.compile needs a C++ compiler and there is none on the PATH")
+
+import torch
+
+from . import torch_eager
 
 
 class Mlp(torch_eager.Mlp):

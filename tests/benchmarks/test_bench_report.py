@@ -2,11 +2,12 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
 
 import pytest
 
-from symnet.benchmarks import command, machine, report
+from symnet.benchmarks import command, compare, machine, plots, report
 from symnet.benchmarks.cases import CASES
 from symnet.benchmarks.runner import Entry, Options
 from symnet.benchmarks.verdicts import PROMISES, judge, quantity
@@ -195,3 +196,78 @@ def test_list_and_bad_arguments(capsys):
         with pytest.raises(SystemExit):
             command.main(bad)
     assert "mlp: unknown; there are mlp-128" in capsys.readouterr().err
+
+
+def test_memory_is_in_bytes_and_fit_in_images_per_second():
+    memory = replace(ENTRIES[1], case="memory-step", unit="B", rounds=[2.0**28])
+    assert "| symnet | 256 MiB | 256 MiB to 256 MiB | 1.00x |" in report.case_table([memory])
+    epoch = [measured("fit", "symnet", 0.5), measured("fit", "torch", 2.0)]
+    text = report.case_table([*epoch, Entry("fit", "keras", status="failed", reason="why")])
+    assert "| symnet | 500 ms | 500 ms to 500 ms | 110,000 | 1.00x |" in text
+    assert "| PyTorch eager | 2 s | 2 s to 2 s | 27,500 | 4.00x |" in text
+    assert len({line.count("|") for line in text.splitlines()}) == 1
+
+
+def test_a_report_that_is_read_says_the_same(tmp_path):
+    verdicts = judge(ENTRIES)
+    report.write(tmp_path, "text", report.records(ENTRIES, verdicts, Options()))
+    read = compare.read(tmp_path / "report.json")
+    entries = report.entries(read)
+    assert report.case_table(entries) == report.case_table(ENTRIES)
+    assert report.verdict_table(report.verdicts(read)) == report.verdict_table(verdicts)
+
+
+@pytest.mark.parametrize(
+    ("processor", "name"),
+    [
+        ("AMD EPYC", "amd-epyc"),
+        ("Intel(R) Xeon(R) CPU E5-2690 v4 @ 2.60GHz", "intel-xeon-e5-2690-v4"),
+        ("AMD Ryzen 9 7950X 16-Core Processor", "amd-ryzen-9-7950x"),
+        ("", ""),
+    ],
+)
+def test_name_of_the_folder(processor, name):
+    data = {"date": "2026-11-24", "machine": {"processor": processor}, "options": {"threads": 2}}
+    expected = "-".join(filter(None, ["2026-11-24", name, "2-threads"]))
+    assert report.folder_name(data) == expected
+
+
+def test_save(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(command, "run", lambda cases, options: ENTRIES[:2])
+    monkeypatch.setattr(machine, "_processor", lambda: "Some CPU 7")
+    assert command.main(["--cases", "call", "--save", str(tmp_path)]) == 0
+    (folder,) = tmp_path.iterdir()
+    assert folder.name.endswith("-some-7-2-threads")
+    assert {path.name for path in folder.iterdir()} == {"report.json", "report.md", "kernels.png"}
+
+
+LAYERS = [
+    measured("compile", "symnet", 0.1 * n, variant=f"{n} layers") for n in (10, 30, 100)
+]  # fmt: skip
+
+
+def test_pictures(tmp_path):
+    entries = [
+        *ENTRIES,
+        *LAYERS,
+        *(measured("mlp-128", peer, 2.0) for peer in CASES["mlp-128"].peers),
+        measured("optimizers", "symnet", 1.0, variant="adam"),  # nothing to compare with
+    ]
+    drawn = plots.draw(report.records(entries, [], Options()), tmp_path)
+    assert [path.name for path in drawn] == ["training.png", "kernels.png", "compile.png"]
+    for path in drawn:
+        assert path.read_bytes()[1:4] == b"PNG"
+    assert plots.draw(report.records([], [], Options()), tmp_path) == []
+
+
+def test_every_peer_has_a_look():
+    peers = {peer for case in CASES.values() for peer in case.peers} - {"symnet"}
+    assert peers == set(plots._LOOKS)
+    assert len(set(plots._LOOKS.values())) == len(plots._LOOKS)
+
+
+def test_a_report_without_matplotlib(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    report.write(tmp_path, "text", report.records(ENTRIES, [], Options()))
+    assert "no pictures: matplotlib" in capsys.readouterr().err
+    assert (tmp_path / "report.json").exists()

@@ -19,7 +19,7 @@ TINY = Case(
     "a tiny step",
     "mlp",
     ("numpy-gemm", "numpy"),
-    {"batch": 4, "hidden": 8, "examples": 40},
+    {"sizes": [784, 8, 10], "batch": 4, "examples": 40},
 )
 QUICK = Options(rounds=2, threads=1, seconds=0.002, quiet=True)
 
@@ -63,9 +63,45 @@ def test_a_case_of_kind_fresh_starts_a_worker_each_time(monkeypatch):
         "symnet.benchmarks.runner.Worker",
         lambda peer, env, threads: started.append(env) or Worker(peer, env, threads),
     )
-    (entry,) = run([replace(CASES["call"], kind="fresh", peers=("numpy",))], QUICK)
-    assert entry.status == "ok" and len(entry.rounds) == 2, entry.reason
-    assert len({env["SYMNET_CACHE"] for env in started}) == 2, "the caches are empty ones"
+    variants = {"cold": Variant(), "warm": Variant({"cold": False})}
+    case = replace(CASES["call"], kind="fresh", peers=("numpy",), variants=variants)
+    for entry in run([case], QUICK):
+        assert entry.status == "ok" and len(entry.rounds) == 2, entry.reason
+    caches = [env["SYMNET_CACHE"] for env in started]
+    warm = caches[0]  # filled before the rounds begin
+    assert len(caches) == 5 and caches.count(warm) == 3, "two caches are empty ones"
+
+
+def test_a_case_may_share_one_worker_among_its_variants(monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        "symnet.benchmarks.runner.Worker",
+        lambda peer, env, threads: started.append(peer.name) or Worker(peer, env, threads),
+    )
+    sizes = {str(n): Variant({"size": n}) for n in (1000, 2000)}
+    case = replace(CASES["chain"], parameters={}, variants=sizes, peers=("numpy",))
+    for share, workers in ((False, 2), (True, 1)):
+        started.clear()
+        entries = run([replace(case, share=share)], QUICK)
+        assert len(started) == workers
+        assert [len(e.rounds) for e in entries] == [2, 2], entries[0].reason
+        # each variant is compared with a reference of its own
+        assert all(e.status == "ok" and e.error < 1e-5 for e in entries)
+
+
+def test_peak_memory_is_that_of_the_program():
+    sizes = {str(n): Variant({"size": n}) for n in (1000, 1 << 22)}
+    case = replace(CASES["memory-chain"], parameters={}, variants=sizes, peers=("numpy",))
+    small, large = run([case], QUICK)
+    assert small.status == large.status == "ok" and small.unit == "B", small.reason
+    assert len(large.rounds) == 1 and small.median > 5 * 2**20
+    # two inputs and at least one intermediate result, 16 MiB each
+    assert 40 * 2**20 < large.median - small.median < 400 * 2**20
+
+
+def test_a_turn_has_at_least_as_many_iterations_as_the_case_wants():
+    (entry,) = run([replace(TINY, peers=("numpy",), least=10**5)], replace(QUICK, rounds=1))
+    assert entry.iterations == 10**5
 
 
 def test_startup_measures_a_process():
@@ -103,10 +139,6 @@ def test_a_peer_that_is_not_installed_is_left_out(tmp_path, monkeypatch, case):
 
 def test_torch_compile_without_a_compiler(tmp_path, monkeypatch):
     without(tmp_path, monkeypatch)
-    (tmp_path / "torch").mkdir()
-    (tmp_path / "torch" / "__init__.py").write_text("Tensor = object\ndef set_num_threads(n): 0")
-    (tmp_path / "torch" / "nn").mkdir()
-    (tmp_path / "torch" / "nn" / "functional.py").write_text("")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     (entry,) = run([replace(CASES["call"], peers=("torch-compiled",))], QUICK)
