@@ -1,12 +1,18 @@
 """What became of a function: from the user's lines to machine code, as text and as a page.
 
+collect   the compilation done again, with everything noted:
+  planning  the programs, and what their arrays are called
+  lines     the user's lines
+  steps     the steps of a program in words
+  traffic   bytes and operations of a step
+  machine   SIMD in the machine code of a kernel
+  memory    buffers, lifetimes, what is in place
+  measure   times of copies that touch nobody's values
+  book      all of that in one report
+parts     the report as data
+text      the report as a page of text
+page      the report as an HTML page, in `style`
 wording   expressions, sizes and quantities in a few words
-traffic   bytes and operations of a step
-machine   SIMD in the machine code of a kernel
-measure   times of copies that touch nobody's values
-collect   the compilation done again, with everything noted
-parts     the report as data, and as text
-page      the report as an HTML page
 """
 
 from pathlib import Path
@@ -24,8 +30,11 @@ from symnet.function.explain.parts import (
     MemoryPlan,
     PhaseReport,
     StepReport,
+)
+from symnet.function.explain.text import (
     kernels_text,
     lines_text,
+    memories_text,
     page_text,
     phases_text,
     steps_text,
@@ -71,7 +80,7 @@ class Explanation:
         self.steps: Listing[StepReport] = Listing(report.steps, lambda: steps_text(report))
         self.kernels: Listing[KernelReport] = Listing(report.kernels, lambda: kernels_text(report))
         self.memory: Listing[MemoryPlan] = Listing(
-            report.memory, lambda: "\n\n".join(map(str, report.memory)).splitlines()
+            report.memory, lambda: memories_text(report.memory)
         )
 
     def __str__(self) -> str:

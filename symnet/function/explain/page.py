@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from symnet.function.explain.parts import (
-    MOST_OPERANDS,
     Access,
     BufferReport,
     KernelReport,
@@ -17,11 +16,9 @@ from symnet.function.explain.parts import (
     RuleUses,
     StepReport,
     Use,
-    held_text,
-    numbers_text,
-    operands_text,
 )
 from symnet.function.explain.style import CSS, JS, KINDS
+from symnet.function.explain.text import MOST_OPERANDS, held_text, numbers_text, operands_text
 from symnet.function.explain.wording import bytes_text, counted, time_text, times_text
 
 MOST_STEPS = 1500  # that are listed

@@ -121,9 +121,11 @@ CSS = """
 .sx .notes { color:var(--soft); font-size:.9rem; padding-left:1.1rem; }
 .sx .notes li { max-width:80ch; }
 @media (max-width:860px) { .sx { padding:0 .9rem 2rem; }
-  .sx .step, .sx .unmeasured .step { grid-template-columns:2.5rem 1fr 6.5rem; }
-  .sx td.steps { min-width:13.4rem; }
-.sx td.time { width:6.5rem; min-width:6rem; } .sx .use { grid-template-columns:1fr; } }
+  .sx .flow { grid-template-columns:repeat(auto-fit,minmax(7.2rem,1fr)); gap:.5rem 1.2rem; }
+  .sx .flow li { padding:.4rem .55rem; } .sx .flow li + li::before { left:-1.05rem; }
+  .sx .step, .sx .unmeasured .step { grid-template-columns:2.5rem 1fr 8.8rem; }
+  .sx td.steps { min-width:6.5rem; } .sx td.time { width:8rem; min-width:8rem; }
+  .sx .use { grid-template-columns:1fr; } }
 @media print { .sx nav { position:static; } .sx pre { max-height:none; white-space:pre-wrap; } }
 """
 
