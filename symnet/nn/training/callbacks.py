@@ -8,6 +8,7 @@ checkpoint: `state` and `restore`.
 """
 
 import csv
+import glob
 import io
 import math
 import os
@@ -328,6 +329,8 @@ class Checkpoint(_Watching):
             raise FileNotFoundError(2, "the checkpoint's folder does not exist", str(folder))
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "the checkpoint's folder cannot be written", str(folder))
+        for rest in folder.glob(f".{glob.escape(self.path.name)}.????????"):
+            rest.unlink(missing_ok=True)  # of a run that was killed while it wrote
         if not self.trainer.resumed:
             self.best = -math.inf if self.growing else math.inf
 

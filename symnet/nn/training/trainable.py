@@ -17,6 +17,7 @@ from symnet.nn.training.history import History
 from symnet.nn.training.program import Program
 from symnet.nn.training.progress import progress
 from symnet.nn.training.settings import Settings
+from symnet.nn.training.targets import check_length, read_targets, read_weights
 from symnet.nn.training.trainer import VALIDATION_ROWS, Trainer
 
 USUAL_BATCH = 128
@@ -267,14 +268,14 @@ class Trainable:
         """The data of a call, checked; the model is built if it is not yet."""
         if not self.built:
             arrays = data.read_inputs(x, None)
-            data.check_length(y, len(arrays[0]))
+            check_length(y, len(arrays[0]))
             self.build([(None, *a.shape[1:]) for a in arrays])  # type: ignore[attr-defined]
         inputs = data.read_inputs(x, self.inputs)
         count = len(inputs[0])
         functions = settings.functions(len(self.outputs))
         settings.factors(len(self.outputs))
-        targets = data.read_targets(y, self.outputs, functions, count)
-        weights = data.read_weights(sample_weight, class_weight, targets, self.outputs, count)
+        targets = read_targets(y, self.outputs, functions, count)
+        weights = read_weights(sample_weight, class_weight, targets, self.outputs, count)
         return Examples(inputs, targets, weights)
 
     def _validation(self, settings: Settings, given: Any) -> Examples | None:
@@ -285,8 +286,8 @@ class Trainable:
         inputs = data.read_inputs(given[0], self.inputs, "validation x")
         count = len(inputs[0])
         functions = settings.functions(len(self.outputs))
-        targets = data.read_targets(given[1], self.outputs, functions, count, "validation y")
-        weights = data.read_weights(
+        targets = read_targets(given[1], self.outputs, functions, count, "validation y")
+        weights = read_weights(
             given[2] if len(given) == 3 else None, None, targets, self.outputs, count
         )
         return Examples(inputs, targets, weights)

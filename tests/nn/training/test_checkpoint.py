@@ -25,7 +25,12 @@ def network(**settings):
         [nn.Dense(8, activation="relu"), nn.Dropout(0.3), nn.Dense(3, activation="softmax")],
         seed=settings.pop("seed", 0),
     )
-    settings = {"optimizer": "adam", "metrics": ["accuracy", "confusion_matrix"], **settings}
+    settings = {
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "metrics": ["accuracy", "confusion_matrix"],
+        **settings,
+    }
     model.compile(loss="categorical_crossentropy", **settings)
     return model
 
@@ -293,6 +298,13 @@ def test_a_full_disk_leaves_the_file_before(tmp_path):
     assert path.read_bytes() == content and os.listdir(tmp_path) == ["a"]
     assert model.history.epochs == [1, 2]  # the model keeps what it learned
     fit(network(), path, 3)
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    (tmp_path / ".a.12345678").write_bytes(b"half a file")
+    (tmp_path / ".a.other").write_bytes(b"somebody's")
+    fit(network(), tmp_path / "a", 1)
+    assert sorted(os.listdir(tmp_path)) == [".a.other", "a"]
 
 
 def test_a_watched_name_that_is_not_there(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from hypothesis.extra import numpy as numpy_strategies
 
 from symnet import nn
 from symnet.errors import (
@@ -14,7 +14,7 @@ from symnet.errors import (
     ShapeError,
     TypeMismatchError,
 )
-from symnet.nn.training import data
+from symnet.nn.training import arrays, data, targets
 
 X = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
 Y = np.arange(12) % 3
@@ -211,9 +211,9 @@ def test_class_weights(error, message, weights):
 def test_balanced_weights():
     y = np.array([0, 0, 0, 1, 2, 2])
     (output,) = network().outputs
-    weights = data.read_weights(None, "balanced", [y], [output], 6)
+    weights = targets.read_weights(None, "balanced", [y], [output], 6)
     np.testing.assert_allclose(weights, np.array([6 / 9, 6 / 3, 6 / 6])[y], rtol=1e-6)
-    hot = data.read_weights(None, {1: 3}, [np.eye(3)[y]], [output], 6)
+    hot = targets.read_weights(None, {1: 3}, [np.eye(3)[y]], [output], 6)
     np.testing.assert_array_equal(hot, np.array([1, 3, 1])[y])
 
 
@@ -225,6 +225,7 @@ def test_validation_data():
         ((X, Y[:3]), ShapeError, "x has 12 examples, validation y has 3"),
         ((X[:, :2], Y), ShapeError, r"validation x has shape \(12, 2\)"),
         ((WITH_NAN, Y), DataError, r"validation x\[5, 2\] is nan"),
+        ((X, ["a"] * 12), TypeMismatchError, "validation y holds texts, such as 'a'; encode"),
         ((X, Y + 1), IndexOutOfBoundsError, r"validation y\[2\] is 3"),
         ((X, Y, np.ones(3)), ShapeError, "sample_weight"),
     ]:
@@ -312,21 +313,21 @@ def test_frames():
 
 
 @given(
-    values=arrays(
+    values=numpy_strategies.arrays(
         "float32", st.tuples(st.integers(1, 5), st.integers(1, 3000)), elements=st.just(0)
     ),
     place=st.integers(0, 10**6),
     bad=st.sampled_from([np.nan, np.inf, -np.inf]),
 )
 def test_the_first_value_that_is_not_finite_is_found(values, place, bad):
-    data.check_finite(values, "x")
+    arrays.check_finite(values, "x")
     flat = values.reshape(-1)
     place %= flat.size
     flat[place:] = bad
     shown = ", ".join(str(int(k)) for k in np.unravel_index(place, values.shape))
     with pytest.raises(DataError, match=rf"x\[{shown}\] is {bad}"):
-        data.check_finite(values, "x")
+        arrays.check_finite(values, "x")
 
 
 def test_sums_that_overflow_are_not_taken_for_infinite_values():
-    data.check_finite(np.full(10_000, 3e38, "float32"), "x")
+    arrays.check_finite(np.full(10_000, 3e38, "float32"), "x")
