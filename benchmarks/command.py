@@ -101,11 +101,11 @@ examples:
         "--peers", type=_names(PEERS), default=list(PEERS), metavar="A,B",
         help=f"of {', '.join(PEERS)}; default: all",
     )  # fmt: skip
-    add("--rounds", type=_positive(int), default=7, help="interleaved rounds (default 7)")
+    add("--rounds", type=_positive(int), default=5, help="interleaved rounds (default 5)")
     add("--threads", type=_positive(int), default=2, help="threads of every peer (default 2)")
     add(
-        "--seconds", type=_positive(float), default=0.25,
-        help="length of a peer's turn in a round (default 0.25)",
+        "--seconds", type=_positive(float), default=0.2,
+        help="length of a peer's turn in a round (default 0.2)",
     )  # fmt: skip
     add(
         "--patience", type=float, default=0.0, metavar="SECONDS",

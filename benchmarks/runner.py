@@ -6,8 +6,10 @@ import math
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -71,9 +73,9 @@ class Options:
     """How to run. `seconds` is the length of one turn of one peer; `patience` the seconds in all
     that may be spent on waiting for other programs to finish."""
 
-    rounds: int = 7
+    rounds: int = 5
     threads: int = 2
-    seconds: float = 0.25
+    seconds: float = 0.2
     keep_env: bool = False
     patience: float = 0.0
     peers: tuple[str, ...] = tuple(PEERS)
@@ -86,6 +88,7 @@ class Runner:
     def __init__(self, options: Options, scratch: Path):
         self.options, self.scratch = options, scratch
         self.references: dict[tuple[str, str, str], list[float]] = {}
+        self.lock = threading.Lock()  # of the references
         self.folders = itertools.count()
         self.patience = options.patience
 
@@ -124,50 +127,56 @@ class Runner:
 
     def _loop(self, case: Case, entries: list[Entry]) -> None:
         workers: dict[tuple[str, str], Worker] = {}
-        turns: list[tuple[Entry, Worker]] = []
+        groups: dict[tuple[str, str], list[Entry]] = {}
+        for entry in entries:
+            key = entry.peer, "" if case.share else entry.variant
+            groups.setdefault(key, []).append(entry)
         try:
-            for entry in entries:
-                self._say(f"{_label(entry)}: set up")
-                peer, variant = PEERS[entry.peer], case.variants[entry.variant]
-                key = entry.peer, "" if case.share else entry.variant
-                if key not in workers:
-                    env = self._environment(peer, variant)
-                    workers[key] = Worker(peer, env, self.options.threads)
-                worker = workers[key]
-                turns.append((entry, worker))
-                with _recorded(entry):
-                    self._prepare(case, entry, worker)
+            for key, (first, *_) in groups.items():
+                env = self._environment(PEERS[first.peer], case.variants[first.variant])
+                workers[key] = Worker(PEERS[first.peer], env, self.options.threads)
+            self._say(f"{case.name}: set up")
+            with ThreadPoolExecutor(machine.usable_cores()) as pool:
+                list(pool.map(lambda key: self._ready(case, groups[key], workers[key]), groups))
+            turns = [(entry, workers[key]) for key, group in groups.items() for entry in group]
+            for entry, worker in turns:
+                if entry.status == "ok":
+                    with _recorded(entry):
+                        self._calibrate(case, entry, worker)
             for k in self._rounds(case):
                 self._say(f"{case.name}: round {k + 1}")
                 for entry, worker in _rotated(turns, k):
                     if entry.status == "ok":
                         self._settle(entry)
                         with _recorded(entry):
-                            answer = worker.ask(
-                                "time", iterations=entry.iterations, slot=entry.variant
-                            )
-                            entry.rounds.append(answer["seconds"] / entry.iterations)
+                            seconds = self._time(entry, worker, entry.iterations)
+                            entry.rounds.append(seconds / entry.iterations)
         finally:
             for worker in workers.values():
                 worker.close()
 
-    def _prepare(self, case: Case, entry: Entry, worker: Worker) -> None:
-        """Set up, compare with the reference, and find how many iterations make a turn."""
-        limit = self._set_up(case, entry, worker)
-        if entry.status != "ok":
+    def _ready(self, case: Case, entries: list[Entry], worker: Worker) -> None:
+        """Set up the programs of one worker and compare them with the reference. Workers get ready
+        at the same time: nothing is measured yet, and many compile."""
+        for entry in entries:
+            with _recorded(entry):
+                entry.iterations = self._set_up(case, entry, worker) or 0
+                if entry.status == "ok":
+                    self._check(case, entry, worker.ask("check", slot=entry.variant))
+
+    def _calibrate(self, case: Case, entry: Entry, worker: Worker) -> None:
+        """Find how many iterations make a turn, unless the program has a limit."""
+        if entry.iterations:
             return
-        slot = entry.variant
-        self._check(case, entry, worker.ask("check", slot=slot))
-        if entry.status != "ok":
-            return
-        if limit:
-            entry.iterations = limit
-            return
-        count, seconds = 1, worker.ask("time", iterations=1, slot=slot)["seconds"]
+        count, seconds = 1, self._time(entry, worker, 1)
         while seconds < self.options.seconds / 3 and count < 10**7:
             count *= 4 if seconds < self.options.seconds / 16 else 2
-            seconds = worker.ask("time", iterations=count, slot=slot)["seconds"]
+            seconds = self._time(entry, worker, count)
         entry.iterations = max(case.least, round(count * self.options.seconds / max(seconds, 1e-9)))
+
+    def _time(self, entry: Entry, worker: Worker, iterations: int) -> float:
+        """Seconds of a turn."""
+        return worker.ask("time", iterations=iterations, slot=entry.variant)["seconds"]
 
     def _set_up(self, case: Case, entry: Entry, worker: Worker) -> int | None:
         """Build the program; returns the most iterations a turn may have, None for any."""
@@ -184,8 +193,9 @@ class Runner:
         for name in wrappers.PARAMETERS:
             parameters.pop(name, None)
         key = case.family, answer["against"], json.dumps(parameters, sort_keys=True)
-        if key not in self.references:
-            self.references[key] = case.module.REFERENCES[answer["against"]](**parameters)
+        with self.lock:
+            if key not in self.references:
+                self.references[key] = case.module.REFERENCES[answer["against"]](**parameters)
         entry.error = relative_error(answer["values"], self.references[key])
         if not entry.error <= case.tolerance:
             entry.status = "wrong"
@@ -208,9 +218,8 @@ class Runner:
             with Worker(peer, env, self.options.threads) as worker, _recorded(entry):
                 self._set_up(case, entry, worker)
                 if entry.status == "ok":
-                    slot = entry.variant
-                    seconds = worker.ask("time", iterations=1, slot=slot)["seconds"]
-                    self._check(case, entry, worker.ask("check", slot=slot))
+                    seconds = self._time(entry, worker, 1)
+                    self._check(case, entry, worker.ask("check", slot=entry.variant))
                 if entry.status == "ok" and k >= 0:
                     entry.iterations = 1
                     entry.rounds.append(seconds)
@@ -230,7 +239,7 @@ class Runner:
                 self._check(case, entry, worker.ask("check", slot=entry.variant))
                 if entry.status == "ok" and k >= 0:
                     entry.iterations = MEMORY_ITERATIONS
-                    worker.ask("time", iterations=entry.iterations, slot=entry.variant)
+                    self._time(entry, worker, entry.iterations)
                     entry.rounds.append(worker.ask("memory")["bytes"])
 
     def _startup(self, case: Case, entries: list[Entry]) -> None:
