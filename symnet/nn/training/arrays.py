@@ -4,7 +4,7 @@ Taken are NumPy's, lists of numbers, pandas' frames and series, and whatever has
 say what was found, and where first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ def as_array(given: Any, what: str) -> np.ndarray:
         given = given.get_value(borrow=True)
     if isinstance(given, Variable):
         raise TypeMismatchError(f"{what} is the symbolic {given} ({given.type}); give an array")
-    if isinstance(given, Mapping | str | bytes):
+    if isinstance(given, Mapping | Iterator | set | str | bytes):
         raise TypeMismatchError(f"{what} is a {type(given).__name__}, not an array")
     if hasattr(given, "toarray") and hasattr(given, "nnz"):
         raise TypeMismatchError(

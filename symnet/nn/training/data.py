@@ -100,7 +100,7 @@ def _input(array: np.ndarray, variable: Variable | None, what: str, given: Any) 
 
 def _wrong_dtype(array: np.ndarray, variable: Any, what: str) -> TypeMismatchError:
     return TypeMismatchError(
-        f"{what} has dtype {array.dtype}, the model's input {variable} is {variable.type}"
+        f"{what} has dtype {array.dtype}, the model's input {str(variable)!r} is {variable.type}"
     )
 
 
@@ -127,7 +127,7 @@ def _fits(array: np.ndarray, variable: Variable, what: str) -> None:
     ):
         advice = f"; for a single example give {what}[None]"
     raise ShapeError(
-        f"{what} has shape {array.shape}, the model's input {variable} is {shown}{advice}"
+        f"{what} has shape {array.shape}, the model's input {str(variable)!r} is {shown}{advice}"
     )
 
 

@@ -69,6 +69,7 @@ WITH_INF[0, 3] = -np.inf
         (TypeMismatchError, "dtype datetime64", np.full((12, 4), "2000-01-01", "datetime64[D]")),
         (TypeMismatchError, "x is None", None),
         (TypeMismatchError, "x is a dict", {"a": X}),
+        (TypeMismatchError, "x is a generator, not an array", (row for row in X)),
         (ShapeError, "x is a list whose parts differ in length", [[1, 2], [3]]),
         (DataError, "x has masked values", np.ma.masked_array(X, X > 1)),
     ],
@@ -78,7 +79,9 @@ def test_inputs(built, error, message, x):
 
 
 def test_inputs_that_do_not_fit_the_model():
-    refused(ShapeError, r"x has shape \(12, 3\), the model's input input is \(\?, 4\)", x=X[:, :3])
+    refused(
+        ShapeError, r"x has shape \(12, 3\), the model's input 'input' is \(\?, 4\)", x=X[:, :3]
+    )
     refused(ShapeError, r"x has shape \(12, 4, 1\), the model's", x=X[:, :, None])
     refused(ShapeError, r"single example give x\[None\]", x=X[0])
     with pytest.raises(ShapeError, match=r"for a single example give x\[None\]"):
@@ -109,7 +112,7 @@ def test_several_inputs():
     refused(ShapeError, "x is a ndarray, the model has 2: a, b", x=X, model=model)
     refused(ShapeError, "x is 1 arrays, the model has 2: a, b", x=[X], model=model)
     refused(ShapeError, r"x names \['a', 'c'\], the model has", x={"a": X, "c": X}, model=model)
-    refused(ShapeError, r"x\[1\] has shape \(12, 4\), the model's input b", x=[X, X], model=model)
+    refused(ShapeError, r"x\[1\] has shape \(12, 4\), the model's input 'b'", x=[X, X], model=model)
     refused(ShapeError, r"x\[0\] has 12 examples, x\[1\] has 5", x=[X, wide[:5]], model=model)
     refused(DataError, r"x\['a'\]\[5, 2\] is nan", x={"a": WITH_NAN, "b": wide}, model=model)
 
