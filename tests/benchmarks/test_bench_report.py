@@ -144,7 +144,7 @@ def test_json_is_strict(tmp_path):
     assert (tmp_path / "new" / "folder" / "report.md").read_text() == "text"
     read = json.loads(content, parse_constant=lambda name: pytest.fail(name))
     assert read["entries"][0]["median"] == 1.5e-6 and read["entries"][3]["median"] is None
-    assert read["options"]["rounds"] == 7
+    assert read["options"]["rounds"] == Options().rounds
 
 
 def test_machine_names_no_paths(monkeypatch):
