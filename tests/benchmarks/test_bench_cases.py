@@ -181,9 +181,8 @@ def test_fits_labels_can_be_learned():
     d = fit.data([784, 5, 10], 2000, 200)
     assert np.bincount(d.y, minlength=10).min() > 50
     assert len(d.x) == 2000 and len(d.held_x) == len(d.held_y) == 200
-    design = np.hstack([d.x, np.ones((2000, 1), np.float32)])
-    solution = np.linalg.lstsq(design, np.eye(10)[d.y], rcond=None)[0]
-    guess = (np.hstack([d.held_x, np.ones((200, 1), np.float32)]) @ solution).argmax(1)
+    means = np.stack([d.x[d.y == k].mean(0) for k in range(10)]) - d.x.mean(0)
+    guess = (d.held_x @ means.T).argmax(1)
     assert (guess == d.held_y).mean() > 0.3
 
 
