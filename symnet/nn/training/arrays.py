@@ -13,7 +13,7 @@ from symnet.errors import DataError, IndexOutOfBoundsError, ShapeError, TypeMism
 from symnet.graph import foreign
 from symnet.graph.variables import SharedVariable, Variable
 
-_NUMBERS = 4096  # looked at together for NaN: what stays in the first cache
+_NUMBERS = 65536  # looked at together for NaN: what stays in the cache of a core
 _ENCODE = (
     "; encode them as integers 0, 1, ..., e.g. with sklearn.preprocessing.LabelEncoder, or use "
     "symnet.sklearn.SymnetClassifier"

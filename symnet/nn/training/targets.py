@@ -31,7 +31,7 @@ from symnet.nn.training.arrays import (
     fitting,
     shape_text,
 )
-from symnet.nn.training.data import several
+from symnet.nn.training.data import Examples, several
 
 _LABELS_OR_PROBABILITIES = {
     losses.categorical_crossentropy,
@@ -176,37 +176,43 @@ def _labels(array: np.ndarray, classes: int | None, what: str, name: str) -> np.
     return np.require(array, dtype="int64", requirements=["C", "A"]).reshape(array.shape)
 
 
-def read_weights(
-    sample_weight: Any,
-    class_weight: Mapping[Any, float] | str | None,
-    targets: Sequence[np.ndarray],
-    outputs: Sequence[Variable],
-    count: int,
-) -> np.ndarray | None:
-    """One weight per example, the product of both kinds; None where there are none.
+def read_weights(given: Any, dtype: str, count: int) -> np.ndarray | None:
+    """One weight per example, or None. Errors: also DataError where nothing weighs anything."""
+    if given is None:
+        return None
+    weights = as_array(given, "sample_weight")
+    if weights.shape == (count, 1):
+        weights = weights[:, 0]
+    if weights.shape != (count,):
+        raise ShapeError(
+            f"sample_weight has shape {weights.shape}, for {count} examples ({count},) is wanted"
+        )
+    weights = fitting(weights, dtype, "sample_weight")
+    check_sign(weights, "sample_weight", "a weight")
+    _check_any(weights)
+    return weights
 
-    Classes that `class_weight` does not name weigh 1; "balanced" weighs each class by
+
+def weighted_by_class(
+    examples: Examples, given: Mapping[Any, float] | str | None, outputs: Sequence[Variable]
+) -> Examples:
+    """Examples with the weights of their classes, times those they have.
+
+    Classes that a dict does not name weigh 1; "balanced" weighs each class by
     examples / (classes * examples of the class).
     """
-    weights: np.ndarray | None = None
-    dtype = outputs[0].type.dtype
-    if sample_weight is not None:
-        weights = as_array(sample_weight, "sample_weight")
-        if weights.shape == (count, 1):
-            weights = weights[:, 0]
-        if weights.shape != (count,):
-            raise ShapeError(
-                f"sample_weight has shape {weights.shape}, for {count} examples ({count},) is "
-                "wanted"
-            )
-        weights = fitting(weights, dtype, "sample_weight")
-        check_sign(weights, "sample_weight", "a weight")
-    if class_weight is not None:
-        by_class = _by_class(class_weight, targets, outputs).astype(dtype)
-        weights = by_class if weights is None else weights * by_class
-    if weights is not None and not weights.any():
+    if given is None:
+        return examples
+    weights = _by_class(given, examples.targets, outputs).astype(outputs[0].type.dtype)
+    if examples.weights is not None:
+        weights = weights * examples.weights
+    _check_any(weights)
+    return Examples(examples.inputs, examples.targets, weights)
+
+
+def _check_any(weights: np.ndarray) -> None:
+    if not weights.any():
         raise DataError("all weights are 0: nothing could be learned")
-    return weights
 
 
 def _by_class(

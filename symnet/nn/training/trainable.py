@@ -17,7 +17,12 @@ from symnet.nn.training.history import History
 from symnet.nn.training.program import Program
 from symnet.nn.training.progress import progress
 from symnet.nn.training.settings import Settings
-from symnet.nn.training.targets import check_length, read_targets, read_weights
+from symnet.nn.training.targets import (
+    check_length,
+    read_targets,
+    read_weights,
+    weighted_by_class,
+)
 from symnet.nn.training.trainer import VALIDATION_ROWS, Trainer
 
 USUAL_BATCH = 128
@@ -110,7 +115,8 @@ class Trainable:
         validation_split  share of the examples, the last ones, to hold back for validation
         validation_data   (x, y) or (x, y, weights) for validation
         shuffle           take the examples in a new random order every epoch
-        class_weight      {class: weight} or "balanced"; classes left out weigh 1
+        class_weight      {class: weight} or "balanced"; classes left out weigh 1; validation does
+                          without
         sample_weight     (examples,); a loss counts as often as its weight says
         initial_epoch     epochs that are done already; the time of schedules starts there
         seed              of the order, of dropout and of noise; None: see `nn.set_seed`
@@ -138,26 +144,21 @@ class Trainable:
         if validation_data is not None and validation_split:
             raise ConfigError("give validation_data or validation_split, not both")
 
-        examples = self._examples(settings, x, y, sample_weight, class_weight)
+        examples = self._examples(settings, x, y, sample_weight)
         validation = self._validation(settings, validation_data)
+        held = 0
         if validation_split:
             held = data.checked_split(len(examples), validation_split)
-            examples, validation = (
-                examples.part(slice(None, len(examples) - held)),
-                examples.part(slice(len(examples) - held, None)),
-            )
+            first = len(examples) - held
+            validation = examples.part(slice(first, None))
+            examples = examples.part(slice(first))
         count = len(examples)
         if size is not None and size > count:
-            rest = (
-                f", {len(validation)} are for validation" if validation_split and validation else ""
-            )
+            rest = f", {held} are for validation" if held else ""
             raise ConfigError(
                 f"batch_size={size}: there are only {count} examples to train on{rest}"
             )
-
-        if validation is not None and (examples.weights is None) != (validation.weights is None):
-            dtype = self.outputs[0].type.dtype
-            examples, validation = _weighted(examples, dtype), _weighted(validation, dtype)
+        examples = weighted_by_class(examples, class_weight, self.outputs)
         program = self._training(settings, examples)
         trainer = Trainer(
             self,
@@ -197,7 +198,7 @@ class Trainable:
         """
         settings = self._checked_settings("evaluate")
         size = VALIDATION_ROWS if batch_size is None else _whole("batch_size", batch_size, 1)
-        examples = self._examples(settings, x, y, sample_weight, None)
+        examples = self._examples(settings, x, y, sample_weight)
         logs = self._evaluation(settings, examples).run(examples, size)
         if verbose:
             texts = (f"{k} {v:.4f}" for k, v in logs.items() if isinstance(v, float))
@@ -240,7 +241,7 @@ class Trainable:
         Arguments and errors as of `fit`, but nothing watches for numbers that are not finite.
         """
         settings = self._checked_settings("train_on_batch")
-        examples = self._examples(settings, x, y, sample_weight, None)
+        examples = self._examples(settings, x, y, sample_weight)
         program = self._training(settings, examples)
         if not program.seeded:
             program.seed(_drawn_seed())
@@ -263,19 +264,20 @@ class Trainable:
         return self._settings
 
     def _examples(
-        self, settings: Settings, x: Any, y: Any, sample_weight: Any, class_weight: Any
+        self, settings: Settings, x: Any, y: Any, sample_weight: Any, what: str = ""
     ) -> Examples:
         """The data of a call, checked; the model is built if it is not yet."""
         if not self.built:
             arrays = data.read_inputs(x, None)
             check_length(y, len(arrays[0]))
             self.build([(None, *a.shape[1:]) for a in arrays])  # type: ignore[attr-defined]
-        inputs = data.read_inputs(x, self.inputs)
+        outputs = self.outputs
+        inputs = data.read_inputs(x, self.inputs, f"{what}x")
         count = len(inputs[0])
-        functions = settings.functions(len(self.outputs))
-        settings.factors(len(self.outputs))
-        targets = read_targets(y, self.outputs, functions, count)
-        weights = read_weights(sample_weight, class_weight, targets, self.outputs, count)
+        functions = settings.functions(len(outputs))
+        settings.factors(len(outputs))
+        targets = read_targets(y, outputs, functions, count, f"{what}y")
+        weights = read_weights(sample_weight, outputs[0].type.dtype, count)
         return Examples(inputs, targets, weights)
 
     def _validation(self, settings: Settings, given: Any) -> Examples | None:
@@ -283,14 +285,8 @@ class Trainable:
             return None
         if not isinstance(given, (list, tuple)) or len(given) not in (2, 3):
             raise ConfigError("validation_data is a pair (x, y) or (x, y, sample_weight)")
-        inputs = data.read_inputs(given[0], self.inputs, "validation x")
-        count = len(inputs[0])
-        functions = settings.functions(len(self.outputs))
-        targets = read_targets(given[1], self.outputs, functions, count, "validation y")
-        weights = read_weights(
-            given[2] if len(given) == 3 else None, None, targets, self.outputs, count
-        )
-        return Examples(inputs, targets, weights)
+        weights = given[2] if len(given) == 3 else None
+        return self._examples(settings, given[0], given[1], weights, "validation ")
 
     def _identity(self) -> Any:
         """What a compiled program depends on: the layers may change between two calls."""
@@ -335,13 +331,6 @@ def _listed(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-
-
-def _weighted(examples: Examples, dtype: str) -> Examples:
-    """With weights of 1, if there were none."""
-    if examples.weights is not None:
-        return examples
-    return Examples(examples.inputs, examples.targets, np.ones(len(examples), dtype))
 
 
 def _resume_path(resume: Any, callbacks: Sequence[Any]) -> Path | None:

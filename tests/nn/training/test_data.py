@@ -213,11 +213,13 @@ def test_class_weights(error, message, weights):
 
 def test_balanced_weights():
     y = np.array([0, 0, 0, 1, 2, 2])
-    (output,) = network().outputs
-    weights = targets.read_weights(None, "balanced", [y], [output], 6)
+    outputs = network().outputs
+    examples = data.Examples([X[:6]], [y])
+    weights = targets.weighted_by_class(examples, "balanced", outputs).weights
     np.testing.assert_allclose(weights, np.array([6 / 9, 6 / 3, 6 / 6])[y], rtol=1e-6)
-    hot = targets.read_weights(None, {1: 3}, [np.eye(3)[y]], [output], 6)
-    np.testing.assert_array_equal(hot, np.array([1, 3, 1])[y])
+    hot = data.Examples([X[:6]], [np.eye(3)[y]], np.arange(6.0))
+    weights = targets.weighted_by_class(hot, {1: 3}, outputs).weights
+    np.testing.assert_array_equal(weights, np.array([1, 3, 1])[y] * np.arange(6))
 
 
 # ---- validation

@@ -1,6 +1,8 @@
 """fit, evaluate and predict: against NumPy, against a loop written by hand, and themselves."""
 
+import copy
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -559,3 +561,28 @@ def test_weights_of_training_or_of_validation_alone():
     one = compiled()
     history = fit(one, X[:50], Y[:50], validation_data=(X[50:], Y[50:]), class_weight={1: 3})
     assert history.logs["val_loss"][-1] == pytest.approx(one.evaluate(X[50:], Y[50:])["loss"])
+
+
+def test_weights_of_a_validation_split():
+    """Those of examples count in validation, too; those of classes do not."""
+    weights = RNG.uniform(0.5, 2, COUNT)
+    held = slice(56, None)
+    model = compiled()
+    history = fit(model, validation_split=0.2, sample_weight=weights, class_weight={0: 5})
+    result = model.evaluate(X[held], Y[held], sample_weight=weights[held])
+    assert history.logs["val_loss"][-1] == pytest.approx(result["loss"], rel=1e-6)
+    both = compiled()
+    factors = weights * np.array([5, 1, 1])[Y]
+    fit(both, X[:56], Y[:56], sample_weight=factors[:56])
+    for a, b in zip(model.get_weights(), both.get_weights()):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_copies_and_pickles():
+    model = compiled(network(0.3))
+    fit(model)
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert same(model, copied) and np.array_equal(copied.predict(X), model.predict(X))
+        assert copied.history.logs == model.history.logs
+        fit(copied)
+        assert not same(model, copied)
