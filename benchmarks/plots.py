@@ -61,6 +61,8 @@ def _rows(report: dict, group: str) -> list[tuple[str, dict[str, float]]]:
 
 
 def _ratios(axes, rows: list[tuple[str, dict[str, float]]], title: str) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
     peers = [p for p in PEERS if any(p in ratios for _, ratios in rows)]
     for peer in peers:
         points = [(ratios[peer], k) for k, (_, ratios) in enumerate(rows) if peer in ratios]
@@ -72,12 +74,14 @@ def _ratios(axes, rows: list[tuple[str, dict[str, float]]], title: str) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.8), max(high, 2))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.invert_yaxis()
     axes.grid(axis="both", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("the peer's over symnet's; right of the line symnet is ahead")
+    axes.set_xlabel("the peer's, in units of symnet's: right of the line symnet is ahead")
     axes.set_title(title, loc="left", fontsize=11)
 
 
