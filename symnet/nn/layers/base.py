@@ -11,8 +11,8 @@
 
     y = Scale()(x)        # builds the layer on its first call
 
-Layers that a layer holds as attributes, alone or in a list, are parts of it: their parameters are
-its own, too, and what it calls in `output` is passed in the same mode::
+Layers that a layer holds as attributes, alone, in a list or in a dict, are parts of it: their
+parameters are its own, too, and what it calls in `output` is passed in the same mode::
 
     class Block(nn.Layer):
         def __init__(self, units):
@@ -137,7 +137,6 @@ class Layer:
         self._state = {}
         self._penalties = []
         self._generator = None
-        self._parts = {}
         return self
 
     preset: Mapping[str, np.ndarray] | None  # initial values that a file holds
@@ -150,16 +149,21 @@ class Layer:
     _state: dict[str, SharedVariable]
     _penalties: list[tuple[Callable[[Variable], Variable], SharedVariable]]
     _generator: np.random.Generator | None
-    _parts: dict[str, "Layer"]
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-        if isinstance(value, Layer):
-            self._parts[name] = value
-        elif isinstance(value, (list, tuple)) and any(isinstance(v, Layer) for v in value):
-            for k, part in enumerate(value):
-                if isinstance(part, Layer):
-                    self._parts[f"{name}_{k}"] = part
+    @property
+    def _parts(self) -> dict[str, "Layer"]:
+        """Layers among the attributes, by name. Looked up each time: lists grow."""
+        found: dict[str, Layer] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Layer):
+                found[name] = value
+            elif isinstance(value, (list, tuple)):
+                parts = {f"{name}_{k}": v for k, v in enumerate(value) if isinstance(v, Layer)}
+                found |= parts
+            elif isinstance(value, dict):
+                parts = {f"{name}_{k}": v for k, v in value.items() if isinstance(v, Layer)}
+                found |= {checked_name(key): part for key, part in parts.items()}
+        return found
 
     def __init__(self, name: str | None = None, seed: Any = None):
         self.seed = seed

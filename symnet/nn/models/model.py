@@ -10,7 +10,7 @@ from symnet.graph.variables import Constant, SharedVariable, Variable
 from symnet.nn.layers.base import Call, Forward, call_of
 from symnet.nn.models.description import described_layer, described_type
 from symnet.nn.models.expressions import described_constant, described_op
-from symnet.nn.models.network import Network, placeholder
+from symnet.nn.models.network import Network, check_calls, placeholder
 from symnet.nn.models.replay import Step, all_steps, layers_in, replay, steps_between
 from symnet.nn.models.sequential import fits
 
@@ -61,6 +61,7 @@ class Model(Network):
         forward = Forward()
         with self._naming():
             self.outputs = self._connect(self.inputs, forward)
+            check_calls(self, forward.calls)
         self._name_outputs()
         self.calls = [call for call in forward.calls if call.layer in self.layers]
         self.built = True

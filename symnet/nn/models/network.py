@@ -71,8 +71,9 @@ class Network(Layer, Trainable):
     def config(self) -> dict[str, Any]:
         return self.describe()
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # `layers` says what the parts are
+    @property
+    def _parts(self) -> dict[str, Layer]:
+        return {}  # `layers` says what they are
 
     @property
     def parameters(self) -> list[SharedVariable]:
@@ -162,6 +163,19 @@ class Network(Layer, Trainable):
     def name_layers(self) -> None:
         """Give the layers names, and the parameters those of their layers."""
         name_layers(self.layers, self._inside)
+
+
+def check_calls(network: Network, calls: Sequence[Call]) -> None:
+    """Whether all parameters that take part are the network's. Errors: ConfigError."""
+    known = set(network.named_variables().values())
+    for call in calls:
+        if not known.issuperset(call.layer.parameters):
+            raise ConfigError(
+                f"{call.layer.described()} is called inside {network.name} by a layer that does "
+                "not hold it, so its parameters would be neither trained nor saved; make it an "
+                "attribute of the layer that calls it, alone, in a list or in a dict (if it shall "
+                "stay as it is: trainable = False)"
+            )
 
 
 def leaves(network: Network) -> list[Layer]:

@@ -12,7 +12,7 @@ from symnet.graph.variables import Constant, SharedVariable, Variable
 from symnet.nn import seeds
 from symnet.nn.layers.base import Forward, Layer, Shape
 from symnet.nn.models.description import described_layer, described_type
-from symnet.nn.models.network import Network, placeholder
+from symnet.nn.models.network import Network, check_calls, placeholder
 
 
 class Sequential(Network):
@@ -82,6 +82,7 @@ class Sequential(Network):
         try:
             with self._naming():
                 outputs = self._connect([x], forward)
+                check_calls(self, forward.calls)
         except BaseException:
             for layer in self.layers:
                 if layer not in before:

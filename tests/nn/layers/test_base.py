@@ -397,3 +397,38 @@ def test_snake_case():
     assert [snake_case(n) for n in names] == [
         "dense", "gaussian_noise", "conv2d", "conv2d_transpose", "mlp_block", "mine",
     ]  # fmt: skip
+
+
+class Stack(nn.Layer):
+    """Parts in a list that grows after it became an attribute, and in a dict."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.inner = []
+        for _ in range(2):
+            self.inner.append(nn.Dense(units))
+        self.ends = {"last": nn.Dense(units)}
+
+    def output(self, x, forward):
+        for layer in self.inner:
+            x = layer(x)
+        return self.ends["last"](x)
+
+
+def test_parts_in_lists_that_grow_and_in_dicts():
+    layer = Stack(3)
+    layer(matrix(3))
+    assert list(layer.named_variables()) == [
+        "inner_0.kernel", "inner_0.bias", "inner_1.kernel", "inner_1.bias",
+        "ends_last.kernel", "ends_last.bias",
+    ]  # fmt: skip
+    assert len(layer.parameters) == 6
+    assert layer.inner[1].kernel.name == "stack.inner_1.kernel"
+
+
+def test_what_is_no_attribute_any_more_is_no_part():
+    layer = Stack(3)
+    layer.inner = [nn.Dense(3)]
+    layer.ends["last"] = nn.Dense(3, use_bias=False)
+    layer(matrix(3))
+    assert list(layer.named_variables()) == ["inner_0.kernel", "inner_0.bias", "ends_last.kernel"]

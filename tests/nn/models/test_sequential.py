@@ -270,3 +270,14 @@ def test_hundreds_of_layers():
     model = nn.Sequential([nn.Dense(2) for _ in range(400)], input_shape=2, seed=0)
     assert len(model.parameters) == 800
     assert len(pickle.loads(pickle.dumps(model)).parameters) == 800
+
+
+def test_parameters_that_nobody_holds_are_refused():
+    loose = nn.Dense(3, name="loose")
+    with pytest.raises(ConfigError, match=r"layer loose \(Dense\).*neither trained nor saved"):
+        nn.Sequential([nn.Input(3), nn.Lambda(lambda x: loose(x))])
+    x = nn.Input(3)
+    with pytest.raises(ConfigError, match="neither trained nor saved"):
+        nn.Model(x, nn.Lambda(lambda x: loose(x))(x))
+    loose.trainable = False
+    assert nn.Sequential([nn.Input(3), nn.Lambda(lambda x: loose(x))]).parameters == []
