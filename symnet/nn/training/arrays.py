@@ -36,9 +36,9 @@ def as_array(given: Any, what: str) -> np.ndarray:
         )
     if hasattr(given, "dtypes") and hasattr(given, "columns"):
         return _of_numbers(_of_frame(given, what), what, given)
-    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
-        raise DataError(f"{what} has masked values; fill them first")
     if isinstance(given, np.ndarray):
+        if np.any(getattr(given, "mask", False)):  # looking for np.ma would import it
+            raise DataError(f"{what} has masked values; fill them first")
         return _of_numbers(np.asarray(given), what, given)
     if hasattr(given, "to_numpy"):
         return _of_numbers(np.asarray(given.to_numpy()), what, given)
