@@ -23,9 +23,9 @@ from symnet.nn.layers.base import Layer
 Json = dict[str, Any]
 
 
-def described_layer(layer: Layer) -> Json:
-    """A layer. Errors: ConfigError for what no file can hold."""
-    return layer.describe() | ({} if layer.trainable else {"trainable": False})
+def described_layer(layer: Layer, name: str) -> Json:
+    """A layer by its name in a network. Errors: ConfigError for what no file can hold."""
+    return layer.describe() | {"name": name} | ({} if layer.trainable else {"trainable": False})
 
 
 def described_type(type_: TensorType, name: str) -> Json:

@@ -82,7 +82,7 @@ class Model(Network):
         taken: set[str] = set()
         for output, target in zip(self.outputs, self._to):
             call = call_of(target)
-            base = target.name or (call.layer.name if call else "output")
+            base = target.name or (self.name_of(call.layer) if call else "output")
             name, count = base, 0
             while name in taken:
                 count += 1
@@ -121,7 +121,7 @@ class Model(Network):
             "name": self.name,
             "inputs": [described_type(v.type, v.name) for v in self.inputs],
             "constants": [described_constant(c) for c in constants],
-            "layers": [described_layer(layer) for layer in self.layers],
+            "layers": [described_layer(v, self.name_of(v)) for v in self.layers],
             "steps": steps,
             "outputs": outputs,
         }

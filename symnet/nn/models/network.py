@@ -1,7 +1,7 @@
 """What `Sequential` and `Model` have in common: a network of layers that is a layer itself."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ class Network(Layer, Trainable):
     layers: list[Layer]
     calls: list[Call]  # of the layers, from `inputs` to `outputs`
     _inside = ""  # what parameters' names start with
+
+    def __init__(self, name: str | None = None):
+        super().__init__(name)
+        self._names: dict[Layer, str] = {}
 
     def build(self, input_shapes: Any) -> None:  # type: ignore[override]
         """Make the parameters, for inputs of these shapes, of which the batch is the first size:
@@ -87,7 +91,7 @@ class Network(Layer, Trainable):
         found: dict[SharedVariable, str] = {}
         for layer in self.layers:
             for own, shared in layer.named_variables().items():
-                found.setdefault(shared, f"{layer.name}.{own}")
+                found.setdefault(shared, f"{self.name_of(layer)}.{own}")
         return {name: shared for shared, name in found.items()}
 
     def penalties(self) -> dict[SharedVariable, Variable]:
@@ -112,7 +116,7 @@ class Network(Layer, Trainable):
         self._name = name
         self._inside = "" if prefix is None else f"{prefix}{name}."
         for layer in self.layers:
-            layer.rename(layer.name, self._inside)
+            layer.rename(self.name_of(layer), self._inside)
 
     def flops(self, inputs: Sequence[Shape], output: Shape) -> int:
         """The sum over the layers, for the shapes that the network was built for."""
@@ -128,9 +132,9 @@ class Network(Layer, Trainable):
     def __getitem__(self, name: str) -> Layer:
         """The layer of this name. Errors: ConfigError, which lists the names."""
         for layer in self.layers:
-            if layer.name == name:
+            if self.name_of(layer) == name:
                 return layer
-        listed = ", ".join(layer.name for layer in self.layers)
+        listed = ", ".join(map(self.name_of, self.layers))
         raise ConfigError(f"{self.described()} has no layer {name!r}; there are {listed or 'none'}")
 
     def summary(self) -> str:
@@ -162,7 +166,12 @@ class Network(Layer, Trainable):
 
     def name_layers(self) -> None:
         """Give the layers names, and the parameters those of their layers."""
-        name_layers(self.layers, self._inside)
+        self._names = name_layers(self.layers, self._inside, self._names)
+
+    def name_of(self, layer: Layer) -> str:
+        """What the network calls a layer of its own: `layer.name`, unless another network that
+        the layer is part of, too, had to call it otherwise since."""
+        return self._names.get(layer, layer.name)
 
 
 def check_calls(network: Network, calls: Sequence[Call]) -> None:
@@ -186,9 +195,11 @@ def leaves(network: Network) -> list[Layer]:
     return found
 
 
-def name_layers(layers: Sequence[Layer], prefix: str) -> None:
-    """Give every layer without a name one of its own; `prefix` is for parameters. Errors:
-    ConfigError for a name given twice."""
+def name_layers(
+    layers: Sequence[Layer], prefix: str, before: Mapping[Layer, str]
+) -> dict[Layer, str]:
+    """Give every layer without a name one of its own, if possible the one it had `before`; `prefix`
+    is for parameters. Errors: ConfigError for a name given twice."""
     taken: dict[str, Layer] = {}
     for layer in layers:
         if layer.has_given_name:
@@ -199,15 +210,16 @@ def name_layers(layers: Sequence[Layer], prefix: str) -> None:
                     f"  {layer.described()}"
                 )
     for layer in layers:
-        if layer.has_given_name or taken.get(layer.name) is layer:
+        if layer.has_given_name:
             continue
-        name, count = layer.name, 0
+        name, count = before.get(layer, layer.name), 0
         while name in taken:
             count += 1
             name = f"{snake_case(type(layer).__name__)}_{count}"
         taken[name] = layer
     for name, layer in taken.items():
         layer.rename(name, prefix)
+    return {layer: name for name, layer in taken.items()}
 
 
 def placeholder(shape: Shape, dtype: str, name: str) -> Any:

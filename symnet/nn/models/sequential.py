@@ -104,7 +104,7 @@ class Sequential(Network):
             "class": "Sequential",
             "name": self.name,
             "input": described_type(self._input, self._input_name) if self._input else None,
-            "layers": [described_layer(layer) for layer in self.layers],
+            "layers": [described_layer(v, self.name_of(v)) for v in self.layers],
             "order": [self.layers.index(layer) for layer in self._stack],
         }
 

@@ -27,7 +27,7 @@ def summary(network: "Network") -> str:
         rows.append((variable.name or "input", "Input", written(variable.type.shape), "", ""))
     counted: set[SharedVariable] = set()
     for call in network.calls:
-        rows.append(_row(call, counted))
+        rows.append(_row(network.name_of(call.layer), call, counted))
     trained = _size(network.parameters)
     total = _size(list(network.named_variables().values()))
     flops = network.flops([], ())
@@ -47,7 +47,7 @@ def summary(network: "Network") -> str:
     )
 
 
-def _row(call: Call, counted: set[SharedVariable]) -> tuple[str, ...]:
+def _row(name: str, call: Call, counted: set[SharedVariable]) -> tuple[str, ...]:
     layer = call.layer
     own = list(layer.named_variables().values())
     new = [v for v in own if v not in counted]
@@ -58,7 +58,7 @@ def _row(call: Call, counted: set[SharedVariable]) -> tuple[str, ...]:
     inputs = [v.type.shape for v in call.inputs]
     shapes = ", ".join(written(v.type.shape) for v in call.outputs)
     flops = layer.flops(inputs, call.outputs[0].type.shape)
-    return layer.name, type(layer).__name__, shapes, parameters, f"{flops:,}"
+    return name, type(layer).__name__, shapes, parameters, f"{flops:,}"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -228,3 +228,21 @@ def test_hundreds_of_layers():
     model = nn.Model(x, h)
     assert len(model.parameters) == 400
     assert len(pickle.loads(pickle.dumps(model)).parameters) == 400
+
+
+def test_names_last_when_another_network_calls_a_layer_otherwise(tmp_path):
+    first, second = nn.Dense(5), nn.Dense(4)
+    model = nn.Sequential([nn.Input(7), first, second])
+    other = nn.Sequential([nn.Input(7), nn.Dense(7), first])
+    named = ["dense.kernel", "dense.bias", "dense_1.kernel", "dense_1.bias"]
+    assert list(model.named_variables()) == list(other.named_variables()) == named
+    assert len(model.get_weights()) == 4
+    assert model["dense"] is other["dense_1"] is first
+    assert model["dense_1"] is second
+    for network in (model, other):
+        network.save(tmp_path / "model")
+        again = nn.load(tmp_path / "model")
+        assert list(again.named_variables()) == named
+        for value, expected in zip(again.get_weights(), network.get_weights()):
+            np.testing.assert_array_equal(value, expected)
+        assert again.summary() == network.summary()
