@@ -408,7 +408,7 @@ def test_ctrl_c_keeps_the_last_whole_epoch(data, tmp_path):
         if line.startswith("epoch") and line.split()[1].startswith("2/"):
             break
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     found = re.fullmatch(r"symnet: interrupted; the parameters of epoch (\d+) are in (.*)\n", err)
     assert found, err
