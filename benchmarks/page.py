@@ -63,7 +63,7 @@ def results(folder: Path, page: Path) -> str:
         if (folder / f"{picture}.png").exists():
             parts.append(f"![{title}]({base}/{picture}.png)")
         for name, rows in tables:
-            parts += [f"#### {name}", f"{CASES[name].title}.", report.case_table(rows)]
+            parts += [f"#### {name}", CASES[name].heading, report.case_table(rows)]
     return "\n\n".join(parts) + "\n"
 
 

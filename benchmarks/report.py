@@ -29,7 +29,7 @@ def markdown(entries: list[Entry], verdicts: list[Verdict], options: Options) ->
         parts += ["## Must show", verdict_table(verdicts)]
     for name in dict.fromkeys(entry.case for entry in entries):
         own = [entry for entry in entries if entry.case == name]
-        parts += [f"## {name}", f"{CASES[name].title}.", case_table(own)]
+        parts += [f"## {name}", CASES[name].heading, case_table(own)]
     return "\n\n".join(parts) + "\n"
 
 

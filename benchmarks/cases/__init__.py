@@ -44,6 +44,11 @@ class Case:
     share: bool = False  # one process for all variants of a peer
 
     @property
+    def heading(self) -> str:
+        """The title as a sentence."""
+        return f"{self.title[0].upper()}{self.title[1:]}."
+
+    @property
     def module(self) -> ModuleType:
         return importlib.import_module(f".{self.family}", __name__)
 
@@ -185,7 +190,7 @@ CASES = {
         ),
         Case(
             "fit",
-            "an epoch of `fit`: 784-1000-10, batch 128, 55000 images in random order, with "
+            "an epoch of `fit` with 784-1000-10, batch 128: 55000 images in random order, with "
             "accuracy, and 5000 for validation",
             "fit",
             ("symnet", "torch", "torch-indexed", "keras", "sklearn"),
