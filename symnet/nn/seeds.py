@@ -38,6 +38,13 @@ def generator(seed: Any = None) -> np.random.Generator:
     return np.random.default_rng(child)
 
 
+def number(seed: Any) -> int:
+    """A seed as a Python integer; a generator gives its next one. Errors: ConfigError."""
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**63))
+    return _integer(seed)
+
+
 def _integer(seed: Any) -> int:
     if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ConfigError(f"seed={seed!r:.60}: an integer, at least 0, is wanted")

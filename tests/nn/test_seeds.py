@@ -5,7 +5,7 @@ import pytest
 
 from symnet import nn
 from symnet.errors import ConfigError
-from symnet.nn.seeds import generator
+from symnet.nn.seeds import generator, number
 
 
 def draws(count):
@@ -63,3 +63,12 @@ def test_what_is_no_seed(seed):
         generator(seed)
     with pytest.raises(ConfigError):
         nn.set_seed(None)
+
+
+def test_seeds_as_numbers():
+    assert type(number(np.uint8(3))) is int and number(np.uint8(3)) == 3
+    a, b = (np.random.default_rng(0) for _ in range(2))
+    drawn = number(a), number(a)
+    assert drawn == (number(b), number(b)) and drawn[0] != drawn[1]
+    with pytest.raises(ConfigError, match="an integer, at least 0"):
+        number(-1)

@@ -38,7 +38,7 @@ class Sequential(Network):
             raise TypeMismatchError(
                 "Sequential: layers come as one list, nn.Sequential([first, second])"
             )
-        self.seed = _as_seed(seed)
+        self.seed = None if seed is None else seeds.number(seed)
         self.layers, self.inputs, self.outputs, self.calls = [], [], [], []
         self._stack: list[Layer] = []  # a layer may come twice
         self._input: TensorType | None = None
@@ -142,15 +142,6 @@ class Sequential(Network):
         """Build what can be built after a change of the layers."""
         if self._input is not None and self._stack:
             self._build(self._input)
-
-
-def _as_seed(seed: Any) -> int | None:
-    if seed is None:
-        return None
-    if isinstance(seed, np.random.Generator):
-        return int(seed.integers(2**63))
-    seeds.generator(seed)  # complains about what is no seed
-    return int(seed)
 
 
 def _single(shapes: Any) -> Shape:

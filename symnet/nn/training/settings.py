@@ -56,7 +56,8 @@ class Settings:
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not (_is_number(limit) and 0 < limit < math.inf):
                 raise ConfigError(f"{name}={limit!r:.40}: a finite number above 0 is wanted")
-        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.clip_norm = None if clip_norm is None else float(clip_norm)
+        self.clip_value = None if clip_value is None else float(clip_value)
         self.loss_weights = None if loss_weights is None else [float(w) for w in loss_weights]
         if self.loss_weights is not None and not all(
             math.isfinite(w) and w >= 0 for w in self.loss_weights

@@ -138,8 +138,7 @@ class Trainable:
         initial_epoch = _whole("initial_epoch", initial_epoch, 0)
         listed = [as_callback(c) for c in _listed(callbacks)]
         shown = progress(verbose)
-        if seed is not None:
-            seeds.generator(seed)  # complains about what is no seed
+        seed = None if seed is None else seeds.number(seed)
         path = _resume_path(resume, listed)
         if validation_data is not None and validation_split:
             raise ConfigError("give validation_data or validation_split, not both")
@@ -177,7 +176,7 @@ class Trainable:
         if path is not None and path.exists():
             trainer.resume(path)
         else:
-            program.seed(_drawn_seed() if seed is None else int(seed))
+            program.seed(_drawn_seed() if seed is None else seed)
         self.history = trainer.history
         return trainer.run()
 

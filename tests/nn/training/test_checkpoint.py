@@ -136,6 +136,15 @@ def test_by_path_and_without_a_file(tmp_path):
     assert anew.history.epochs == [1]
 
 
+def test_numbers_of_numpy_are_in_the_file(tmp_path):
+    model = network(clip_norm=np.float32(1), learning_rate=np.float32(0.01))
+    path = tmp_path / "run"
+    fit(model, path, np.int64(1), seed=np.int64(3))
+    again = network(clip_norm=1.0, learning_rate=np.float32(0.01))
+    fit(again, path, 2, seed=3)
+    assert again.history.epochs == [1, 2]
+
+
 def test_every_and_best_only(tmp_path):
     model = network()
     path = tmp_path / "a"
