@@ -1,5 +1,6 @@
 """A model's evaluation and its predictions as compiled functions, over pieces of the data."""
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ class Evaluation(LossGraph):
     def __init__(self, model: Any, settings: Settings, examples: Examples):
         super().__init__(model, settings, examples, Forward(train=False))
         self._compiled: dict[Any, Function] = {}
+        self._lock = threading.RLock()  # the sums are one thread's at a time
 
     def compiled(self, examples: Examples) -> Function:
         """A function that adds a piece, given as arguments, to the sums."""
@@ -39,12 +41,13 @@ class Evaluation(LossGraph):
 
     def run(self, examples: Examples, rows: int) -> dict[str, Any]:
         """Loss and metrics over all examples, `rows` at once."""
-        add = self.compiled(examples)
-        self.sums.clear()
-        for start in range(0, len(examples), rows):
-            part = examples.part(slice(start, start + rows))
-            add(*part.inputs, *part.targets, *([] if part.weights is None else [part.weights]))
-        return self.sums.results(len(examples))
+        with self._lock:
+            add = self.compiled(examples)
+            self.sums.clear()
+            for start in range(0, len(examples), rows):
+                part = examples.part(slice(start, start + rows))
+                add(*part.inputs, *part.targets, *([] if part.weights is None else [part.weights]))
+            return self.sums.results(len(examples))
 
 
 def _arguments(inputs: Sequence[Any], arrays: Sequence[np.ndarray]) -> list[Any]:

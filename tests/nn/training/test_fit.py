@@ -3,6 +3,7 @@
 import copy
 import functools
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -130,6 +131,20 @@ def test_a_seed_gives_the_same_bits(dropout):
     for model, seed in zip(models, (5, 5, 6)):
         fit(model, seed=seed)
     assert same(models[0], models[1]) and not same(models[0], models[2])
+
+
+def test_a_seed_may_be_numpys():
+    seeds = [7, np.int64(7), np.uint8(7)]
+    first, *others = [compiled(network(0.5)) for _ in seeds]
+    for model, seed in zip([first, *others], seeds):
+        fit(model, epochs=2, seed=seed)
+    for model in others:
+        assert same(first, model)
+    drawn = [compiled(network(0.5)) for _ in range(2)]
+    for model in drawn:
+        fit(model, epochs=2, seed=np.random.default_rng(7))
+    assert same(drawn[0], drawn[1])
+    assert not same(drawn[0], first)
 
 
 def test_the_global_seed_decides_where_no_seed_is_given():
@@ -514,6 +529,15 @@ def test_no_epochs_do_nothing():
 def test_evaluate_can_print(capsys):
     result = PREDICTING.evaluate(X, Y, verbose=1)
     assert capsys.readouterr().out.startswith(f"loss {result['loss']:.4f}  accuracy ")
+
+
+def test_threads_evaluate_at_the_same_time():
+    model = compiled(network(hidden=64), metrics=["accuracy"])
+    x, y = np.tile(X, (20, 1)), np.tile(Y, 20)
+    expected = model.evaluate(x, y, batch_size=16)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: model.evaluate(x, y, batch_size=16), range(40)))
+    assert found == [expected] * 40
 
 
 def test_evaluation_needs_no_gradients_and_disturbs_no_training():
