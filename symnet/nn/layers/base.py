@@ -36,6 +36,7 @@ import numpy as np
 from symnet.config import config
 from symnet.errors import ConfigError, DataError, ShapeError, SymnetError, TypeMismatchError
 from symnet.graph import origin as origins
+from symnet.graph.clone import clone_replace
 from symnet.graph.origin import Origin
 from symnet.graph.variables import SharedVariable, Variable, make_shared
 from symnet.nn import names, seeds
@@ -61,6 +62,7 @@ class Forward:
         self.updates: dict[SharedVariable, Variable] = {}
         self.penalties: list[Variable] = []
         self.calls: list[Call] = []
+        self.given: Sequence[Variable] = ()  # the inputs of the layer whose `output` is running
         self._random = random
 
     @property
@@ -70,7 +72,14 @@ class Forward:
         return self._random
 
     def update(self, shared: SharedVariable, new: Variable) -> None:
-        """Let the training step also give `shared` the value `new`."""
+        """Let the training step also give `shared` the value `new`.
+
+        Updates of one variable, by a layer that is called twice, follow each other: what `new`
+        computes from `shared` and from the layer's inputs starts from the value before.
+        """
+        if shared in self.updates:
+            known = {v: v for v in self.given}
+            (new,) = clone_replace([new], known | {shared: self.updates[shared]})
         self.updates[shared] = new
 
     def penalize(self, penalty: Variable) -> None:
@@ -318,10 +327,11 @@ class Layer:
         with self._naming(), origins.at(self.origin):
             self.ensure_built([v.type.shape for v in inputs])
             before, _running.forward = _running.forward, forward
+            outer, forward.given = forward.given, inputs
             try:
                 made = self.output(*inputs, forward=forward)
             finally:
-                _running.forward = before
+                _running.forward, forward.given = before, outer
             if made is None:
                 raise TypeMismatchError(f"{type(self).__name__}.output returned None")
             outputs = [as_tensor(v) for v in (made if isinstance(made, (list, tuple)) else [made])]

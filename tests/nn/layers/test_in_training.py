@@ -58,6 +58,30 @@ def test_state_is_updated_once_per_step_and_used_afterwards():
     assert centre.count.get_value() == 6  # predicting changes nothing
 
 
+class Running(nn.Layer):
+    """Subtracts a running mean, in training as well, so its inputs may depend on its own state."""
+
+    def build(self, shape):
+        self.mean = self.state_variable("mean", shape[1:])
+
+    def output(self, x, forward):
+        if forward.train:
+            forward.update(self.mean, 0.5 * self.mean + 0.5 * x.mean(axis=0))
+        return x - self.mean
+
+
+def test_updates_of_a_layer_that_is_called_twice_follow_each_other():
+    x, running = nn.Input(6), Running()
+    model = nn.Model(x, nn.Dense(1)(running(2 * running(x))))
+    model.compile("sgd", "mse", learning_rate=0.0)
+    model.fit(X, X[:, :1], epochs=2, batch_size=len(X), verbose=0)
+    mean = np.zeros(6)
+    for _ in range(2):
+        second = 2 * (X - mean).mean(axis=0)  # both calls see the state before the step
+        mean = 0.5 * (0.5 * mean + 0.5 * X.mean(axis=0)) + 0.5 * second
+    assert np.allclose(running.mean.get_value(), mean, atol=1e-5)
+
+
 def test_penalties_are_part_of_the_loss():
     model = nn.Sequential(
         [nn.Dense(3, kernel_regularizer=nn.l2(0.5), use_bias=False),
