@@ -115,7 +115,7 @@ class LossGraph:
             prefix = f"{self.model.outputs[k].name or f'output{k}'}_" if several else ""
             if several:
                 sums.add(f"{prefix}loss", mean.astype("float64") * examples, _average)
-            for metric in self.settings.metrics:
+            for metric in self.settings.measures(functions[k]):
                 sums.add(prefix + metric.name, metric.additions(p, t), metric.result)
         own = self.model.penalty()
         penalties: list[Any] = [*self.forward.penalties, *([] if own is None else [own])]

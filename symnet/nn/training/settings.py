@@ -1,5 +1,6 @@
 """What `compile` chooses: the loss, the metrics, and how the parameters follow."""
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -7,11 +8,15 @@ from typing import Any
 
 from symnet.autodiff import grad
 from symnet.errors import ConfigError
-from symnet.nn import clipping, names
+from symnet.nn import clipping, losses, names
 from symnet.nn.metrics import Metric
 from symnet.nn.schedules import Schedule
+from symnet.nn.training.targets import unwrapped
 
 Rule = Callable[..., dict]
+
+# losses whose predictions say yes where positive, not where above 0.5
+_OF_SCORES = {losses.binary_crossentropy_from_logits, losses.hinge, losses.squared_hinge}
 
 
 class Settings:
@@ -46,8 +51,10 @@ class Settings:
         self.losses = [names.lookup("loss", one) for one in (loss if several else [loss])]
         if not self.losses:
             raise ConfigError("compile: the list of losses is empty")
-        listed = [metrics] if isinstance(metrics, str | Metric) or callable(metrics) else metrics
+        single = isinstance(metrics, str | Metric) or callable(metrics)
+        listed: list[Any] = [metrics] if single else list(metrics)
         self.metrics: list[Metric] = [names.lookup("metric", one) for one in listed]
+        self._by_name = [isinstance(one, str | type) for one in listed]
         named = [metric.name for metric in self.metrics]
         for name in named:
             if named.count(name) > 1 or name == "loss":
@@ -89,6 +96,17 @@ class Settings:
             raise ConfigError(f"{len(self.losses)} losses for {outputs} outputs")
         return self.losses * outputs if len(self.losses) == 1 else self.losses
 
+    def measures(self, loss: Callable[..., Any]) -> list[Metric]:
+        """The metrics of an output with this loss: those chosen by name alone take 0 for their
+        threshold where the predictions are scores."""
+        threshold = threshold_of(loss)
+        return [
+            dataclasses.replace(metric, threshold=threshold)  # type: ignore[type-var]
+            if by_name and threshold != getattr(metric, "threshold", threshold)
+            else metric
+            for metric, by_name in zip(self.metrics, self._by_name)
+        ]
+
     def factors(self, outputs: int) -> list[float]:
         """The factor of each output's loss."""
         if self.loss_weights is None:
@@ -117,7 +135,7 @@ class Settings:
         return {
             "optimizer": names.describe("optimizer", self.optimizer),
             "loss": several[0] if len(several) == 1 else several,
-            "metrics": [names.describe("metric", metric) for metric in self.metrics],
+            "metrics": list(map(_described, self.metrics, self._by_name)),
             "learning_rate": described,
             "clip_norm": self.clip_norm,
             "clip_value": self.clip_value,
@@ -139,6 +157,16 @@ class Settings:
                 "clip_value": self.clip_value,
                 "loss_weights": self.loss_weights,
             }
+
+
+def _described(metric: Metric, by_name: bool) -> Any:
+    described = names.describe("metric", metric)
+    return described["name"] if by_name and isinstance(described, dict) else described
+
+
+def threshold_of(loss: Callable[..., Any]) -> float:
+    """Above which a single output, trained by this loss, says yes."""
+    return 0.0 if unwrapped(loss) in _OF_SCORES else 0.5
 
 
 def _is_number(value: Any) -> bool:

@@ -61,7 +61,7 @@ def read_targets(
     made = []
     for one, name, output, function in zip(given, names, outputs, functions):
         array = check_length(one, count, name)
-        made.append(_target(array, output.type, _unwrapped(function), name))
+        made.append(_target(array, output.type, unwrapped(function), name))
     return made
 
 
@@ -77,7 +77,8 @@ def check_length(y: Any, count: int, what: str = "y") -> np.ndarray:
     return array
 
 
-def _unwrapped(function: Any) -> Any:
+def unwrapped(function: Any) -> Any:
+    """A function without the settings that partial gave it."""
     while isinstance(function, functools.partial):
         function = function.func
     return function

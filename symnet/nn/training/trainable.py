@@ -16,7 +16,7 @@ from symnet.nn.training.graph import target_kinds
 from symnet.nn.training.history import History
 from symnet.nn.training.program import Program
 from symnet.nn.training.progress import progress
-from symnet.nn.training.settings import Settings
+from symnet.nn.training.settings import Settings, threshold_of
 from symnet.nn.training.targets import (
     check_length,
     read_targets,
@@ -65,7 +65,8 @@ class Trainable:
                        functools.partial(nn.adam, beta1=0.8)
         loss           a name, or a function of (prediction, target) with one value per example;
                        for several outputs also a list
-        metrics        names, objects of `nn.metrics`, or functions like a loss
+        metrics        names, objects of `nn.metrics`, or functions like a loss; for losses of
+                       scores (hinge, logits), "accuracy" and its like ask whether they are above 0
         learning_rate  a number, or a schedule of `nn.schedules`; None: the optimizer's default
         clip_norm      scale gradients down whose norm, over all parameters, is larger
         clip_value     limit every number of the gradients
@@ -225,13 +226,16 @@ class Trainable:
 
     def predict_classes(self, x: Any, batch_size: int | None = None) -> np.ndarray:
         """The likeliest class of each example, int64: the place of its largest output; with a
-        single output, whether it is above 0.5. Errors: those of `predict`; ShapeError for several
-        outputs."""
+        single output, whether it is above 0.5, or where the model was compiled with a loss of
+        scores (hinge, logits), above 0. Errors: those of `predict`; ShapeError for several outputs.
+        """
         scores = self.predict(x, batch_size)
         if isinstance(scores, list):
             raise ShapeError(f"predict_classes: the model has {len(scores)} outputs")
         if scores.ndim < 2 or scores.shape[-1] == 1:
-            return np.asarray((scores.reshape(len(scores)) > 0.5).astype("int64"))
+            settings = self._settings
+            threshold = 0.5 if settings is None else threshold_of(settings.functions(1)[0])
+            return np.asarray((scores.reshape(len(scores)) > threshold).astype("int64"))
         return np.asarray(scores.argmax(axis=-1))
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Any]:

@@ -220,6 +220,40 @@ def test_predicted_classes():
     assert (chosen == (yes.predict(X)[:, 0] > 0.5)).all() and 0 < chosen.mean() < 1
 
 
+SIGNS = np.where(X[:, 0] > 0.3, 1, -1)
+
+
+@pytest.mark.parametrize(
+    "loss, targets",
+    [
+        ("binary_crossentropy_from_logits", SIGNS > 0),
+        ("hinge", SIGNS),
+        ("squared_hinge", SIGNS),
+        (functools.partial(nn.losses.hinge), SIGNS),
+    ],
+)
+def test_scores_say_yes_above_0(tmp_path, loss, targets):
+    model = nn.Sequential([nn.Dense(1)], seed=0, input_shape=FEATURES)
+    metrics = ["accuracy", nn.metrics.recall, nn.metrics.binary_accuracy(0.5)]
+    model.compile("sgd", loss, metrics=metrics, learning_rate=0.0)
+    scores = model.predict(X)[:, 0]
+    assert ((scores > 0) & (scores < 0.5)).any()
+    assert (model.predict_classes(X) == (scores > 0)).all()
+    expected = {
+        "accuracy": ((scores > 0) == (SIGNS > 0)).mean(),
+        "recall": nn.metrics.recall_of(nn.metrics.confusion(SIGNS > 0, scores > 0, 2)),
+        "binary_accuracy": ((scores > 0.5) == (SIGNS > 0)).mean(),  # as it was asked for
+    }
+    model.save(tmp_path / "model")
+    again = nn.load(tmp_path / "model")
+    for found in (
+        fit(model, y=targets, epochs=1).last(),
+        model.evaluate(X, targets),
+        again.evaluate(X, targets),
+    ):
+        assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
 def test_one_program_serves_all_sizes_of_data_and_minibatches():
     model = compiled()
     fit(model)
