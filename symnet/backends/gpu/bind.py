@@ -1,0 +1,196 @@
+"""Binding: a linked program for concrete sizes becomes launches with their argument words.
+
+The words that are fixed are computed here, once; `Bound.live` computes those that move, for each
+call. Addresses are whatever the device gives: nothing here runs anything.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symnet.backends.gpu.emit import Source, Words, itemsize
+from symnet.backends.gpu.launch import Device, Launch, launch
+from symnet.backends.gpu.link import Linked, LinkedStep
+from symnet.backends.gpu.prelude import THREADS
+from symnet.kernels import permutation
+from symnet.schedule.program import KernelStep, MatmulStep, Place, Ref, Reg, ShuffleStep, Storage
+
+Allocate = Callable[[int], int]  # bytes -> address
+
+
+@dataclass(frozen=True)
+class BoundKernel:
+    """A launch. `words` are passed by value; `live` is its place among the words that move."""
+
+    source: Source
+    launch: Launch
+    words: np.ndarray
+    live: int
+
+
+@dataclass(frozen=True)
+class BoundMatmul:
+    """out = beta * out + alpha_const * alpha * a @ b, `batch` times; sizes and strides in elements.
+
+    live  the place, among the words that move, of the addresses of a, b, out and (or 0) alpha: a
+          product is called with addresses from device memory, since they may move
+    """
+
+    step: MatmulStep
+    guarded: bool
+    sizes: tuple[int, int, int, int]
+    a: tuple[int, int, int]  # strides of row, column, batch
+    b: tuple[int, int, int]
+    out: tuple[int, int, int]
+    live: int
+
+
+class Bound:
+    """A linked program for the sizes in `registers`.
+
+    steps   what to launch, in order
+    moving  a function of the registers for each word that moves
+    """
+
+    def __init__(
+        self,
+        linked: Linked,
+        registers: Sequence[int],
+        addresses: dict[Storage, int],
+        device: Device,
+        allocate: Allocate,
+    ):
+        """addresses of all objects and buffers; `allocate` is asked for scratch."""
+        self.linked = linked
+        self.addresses = addresses
+
+        self.moving: list[Callable[[Sequence[int]], int]] = []
+        self.steps: list[BoundKernel | BoundMatmul] = []
+        self._registers = registers
+        self._device = device
+        self._allocate = allocate
+        for step in linked.steps:
+            if isinstance(step.step, KernelStep):
+                self.steps.append(self._kernel(step))
+            elif isinstance(step.step, MatmulStep):
+                self.steps.append(self._matmul(step))
+            else:
+                self.steps.append(self._shuffle(step))
+
+    def live(self, registers: Sequence[int]) -> np.ndarray:
+        """The words that move, for one call."""
+        return np.array([rule(registers) for rule in self.moving], np.int64)
+
+    # ---- words
+
+    def _number(self, ref: Ref) -> int:
+        return self._registers[ref.number] if isinstance(ref, Reg) else ref
+
+    def _address(self, place: Place, dtype: str) -> int:
+        storage, offset = place
+        return self.addresses[storage] + self._number(offset) * itemsize(dtype)
+
+    def _move_address(self, place: Place, dtype: str) -> None:
+        (storage, offset), size = place, itemsize(dtype)
+        base = self.addresses[storage]
+        if isinstance(offset, Reg):
+            self.moving.append(lambda r: base + r[offset.number] * size)
+        else:
+            self.moving.append(lambda r: base + offset * size)
+
+    def _move_number(self, ref: Reg) -> None:
+        self.moving.append(lambda r: r[ref.number])
+
+    def _kernel(self, linked: LinkedStep) -> BoundKernel:
+        step, source = linked.step, linked.source
+        kernel = self.linked.program.kernels[step.kernel]
+        places = Words(kernel)
+        words = np.zeros(places.count, np.int64)
+        first = len(self.moving)
+        for word in linked.live:
+            if word < places.slot:
+                self._move_address(step.operands[word], kernel.operands[word].dtype)
+            else:
+                self._move_number(step.scalars[word - places.scalar])
+        slots = [self._number(s) for s in step.slots]
+        words[places.slot : places.scalar] = slots
+        for k, value in enumerate(step.scalars):
+            if places.scalar + k not in linked.live:
+                words[places.scalar + k] = self._scalar(value)
+        scratch = [
+            self._number(place[1])
+            for place, o in zip(step.operands, kernel.operands)
+            if o.per_thread
+        ]
+        blocks = 0
+        if step.blocks is not None:
+            words[places.block] = self._number(step.blocks[0])
+            words[places.block + 1] = blocks = self._number(step.blocks[1])
+        how = launch(kernel, source, slots[: kernel.loops], self._device, blocks, scratch)
+        if places.lanes >= 0:
+            words[places.lanes] = how.lanes
+        if kernel.can_fail:
+            words[places.check] = linked.checks
+        number = offset = 0
+        for k, (place, operand) in enumerate(zip(step.operands, kernel.operands)):
+            if not operand.per_thread:
+                if k not in linked.live:
+                    words[k] = self._address(place, operand.dtype)
+                continue
+            size = how.scratch[number] if how.scratch else 0
+            words[places.scratch + number] = size
+            words[k] = offset if how.in_shared else self._allocate(size * how.scratch_rows)
+            offset += size * (THREADS // max(how.lanes, 1))
+            number += 1
+        if number:
+            words[places.in_shared] = how.in_shared
+        return BoundKernel(source, how, words, first)
+
+    def _scalar(self, value: Any) -> int:
+        if isinstance(value, tuple) and not isinstance(value, Reg):
+            return bits(value[1], value[2])
+        return self._number(value)
+
+    def _matmul(self, linked: LinkedStep) -> BoundMatmul:
+        step = linked.step
+        first = len(self.moving)
+        for matrix in (step.a, step.b, step.out):
+            self._move_address(matrix.place, step.dtype)
+        if step.alpha is None:
+            self.moving.append(lambda r: 0)
+        else:
+            self._move_address(step.alpha, step.dtype)
+        strides = [
+            tuple(map(self._number, (m.row, m.column, m.batch))) for m in (step.a, step.b, step.out)
+        ]
+        sizes = tuple(map(self._number, (step.m, step.n, step.k, step.batch)))
+        return BoundMatmul(step, linked.guarded, sizes, *strides, first)  # type: ignore[arg-type]
+
+    def _shuffle(self, linked: LinkedStep) -> BoundKernel:
+        step: ShuffleStep = linked.step
+        words = np.zeros(permutation.WORDS, np.int64)
+        words[permutation.OUT] = self._address(step.out, "int64")
+        words[permutation.N] = self._number(step.n)
+        first = len(self.moving)
+        places = permutation.SEED, permutation.STREAM, permutation.STEP
+        for place, value in zip(places, step.words):
+            if place in linked.live:
+                self._move_number(value)
+            elif isinstance(value, tuple) and not isinstance(value, Reg):
+                words[place], words[place + 1] = self._address(value, "int64"), 1
+            else:
+                words[place] = self._number(value)
+        assert linked.source is not None
+        return BoundKernel(linked.source, Launch(1), words, first)
+
+
+def bits(dtype: str, value: Any) -> int:
+    """A number as the int64 that an argument word holds."""
+    array = np.zeros(1, np.int64)
+    if dtype in ("float32", "float64"):
+        array.view(dtype)[0] = value
+    else:
+        array[0] = np.asarray(value).astype(np.int64)
+    return int(array[0])

@@ -1,0 +1,171 @@
+"""From CUDA text to a compiled module (a cubin), by NVRTC through ctypes; no driver is needed.
+
+A module is compiled once per content and architecture: it lies in the cache under the hash of its
+text, NVRTC's version, the architecture and the options, as the CPU's kernels do. NVRTC is the
+library that CuPy uses: the wheel `nvidia-cuda-nvrtc`, or one of a CUDA toolkit.
+"""
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from symnet.backends.cpu import cache
+from symnet.backends.gpu.emit import Source, module_text
+from symnet.errors import BackendError
+
+OPTIONS = ("--std=c++17", "--fmad=false", "--ptxas-options=-v")
+HOPPER = 90  # the architecture that the performance aims are about
+
+_FORMAT = "symnet cuda 1"
+_NAMES = "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so", "nvrtc64_120_0.dll"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a kernel takes of a multiprocessor: registers per thread, bytes of static shared memory,
+    and bytes stored to and loaded from memory because registers did not suffice."""
+
+    registers: int
+    shared: int
+    stores: int
+    loads: int
+
+
+@dataclass(frozen=True)
+class Module:
+    """A compiled module: its code, and the resources of each of its functions by name."""
+
+    code: bytes
+    resources: dict[str, Resources]
+
+
+def compile_module(sources: Iterable[Source], architecture: int = HOPPER) -> Module:
+    """Kernels as one module for `sm_<architecture>`. Errors: BackendError; a warning counts as one,
+    since nothing in a text is there without being used."""
+    text = module_text(sources)
+    parts = "\0".join((_FORMAT, str(nvrtc().version), str(architecture), *OPTIONS, text))
+    key = hashlib.sha256(parts.encode()).hexdigest()[:40]
+    data = cache.load("kernels", key)
+    if data is not None:
+        header, _, code = data.partition(b"\n")
+        return Module(code, {n: Resources(**r) for n, r in json.loads(header).items()})
+    code, log = nvrtc().compile(text, (f"--gpu-architecture=sm_{architecture}", *OPTIONS))
+    complaints = [line for line in log.splitlines() if not line.startswith("ptxas  ") and line]
+    complaints = [line for line in complaints if not line.startswith("ptxas info")]
+    if complaints:
+        raise BackendError("NVRTC complains about a kernel's text:\n" + "\n".join(complaints[:40]))
+    module = Module(code, resources(log))
+    header = {name: asdict(r) for name, r in module.resources.items()}
+    cache.store("kernels", key, json.dumps(header).encode() + b"\n" + code)
+    return module
+
+
+def resources(log: str) -> dict[str, Resources]:
+    """What ptxas says about each function."""
+    found: dict[str, Resources] = {}
+    name, stores, loads = "", 0, 0
+    for line in log.splitlines():
+        if match := re.search(r"Function properties for (\w+)", line):
+            name = match[1]
+        elif match := re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", line):
+            stores, loads = int(match[1]), int(match[2])
+        elif match := re.search(r"Used (\d+) registers", line):
+            shared = re.search(r"(\d+) bytes smem", line)
+            found[name] = Resources(int(match[1]), int(shared[1]) if shared else 0, stores, loads)
+    return found
+
+
+class Nvrtc:
+    """The library. Errors: BackendError where it cannot be loaded."""
+
+    def __init__(self, library: ctypes.CDLL):
+        self._library = library
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+        self.version = major.value, minor.value
+
+    @functools.cached_property
+    def architectures(self) -> tuple[int, ...]:
+        """What it compiles for, ascending: 75 is sm_75."""
+        count = ctypes.c_int()
+        self._library.nvrtcGetNumSupportedArchs(ctypes.byref(count))
+        found = (ctypes.c_int * count.value)()
+        self._library.nvrtcGetSupportedArchs(found)
+        return tuple(sorted(found))
+
+    def compile(self, text: str, options: Iterable[str]) -> tuple[bytes, str]:
+        """The cubin of a text, and the log. Errors: BackendError with the log."""
+        library = self._library
+        program = ctypes.c_void_p()
+        status = library.nvrtcCreateProgram(
+            ctypes.byref(program), text.encode(), b"symnet.cu", 0, None, None
+        )
+        if status:
+            raise BackendError(f"NVRTC: {self._error(status)}")
+        try:
+            given = [o.encode() for o in options]
+            status = library.nvrtcCompileProgram(
+                program, len(given), (ctypes.c_char_p * len(given))(*given)
+            )
+            log = self._text(program, "ProgramLog")
+            if status:
+                raise BackendError(f"NVRTC: {self._error(status)}\n{log[:4000]}")
+            size = ctypes.c_size_t()
+            library.nvrtcGetCUBINSize(program, ctypes.byref(size))
+            code = ctypes.create_string_buffer(size.value)
+            library.nvrtcGetCUBIN(program, code)
+            return code.raw, log
+        finally:
+            library.nvrtcDestroyProgram(ctypes.byref(program))
+
+    def _text(self, program: ctypes.c_void_p, what: str) -> str:
+        size = ctypes.c_size_t()
+        getattr(self._library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
+        text = ctypes.create_string_buffer(size.value)
+        getattr(self._library, f"nvrtcGet{what}")(program, text)
+        return text.value.decode(errors="replace")
+
+    def _error(self, status: int) -> str:
+        self._library.nvrtcGetErrorString.restype = ctypes.c_char_p
+        return self._library.nvrtcGetErrorString(status).decode()
+
+
+@functools.cache
+def nvrtc() -> Nvrtc:
+    """The library, loaded once. Errors: BackendError."""
+    for place in _places():
+        try:
+            return Nvrtc(ctypes.CDLL(place))
+        except OSError:
+            continue
+    raise BackendError(
+        "CUDA's run-time compiler NVRTC was not found; pip install nvidia-cuda-nvrtc brings it"
+    )
+
+
+def available() -> bool:
+    """Whether NVRTC can be loaded."""
+    try:
+        nvrtc()
+    except BackendError:
+        return False
+    return True
+
+
+def _places() -> list[str]:
+    """Where the library may be: as named by the user, in a wheel, in a toolkit, on the path."""
+    found = [os.environ["SYMNET_NVRTC"]] if os.environ.get("SYMNET_NVRTC") else []
+    spec = importlib.util.find_spec("nvidia")
+    for folder in map(Path, (spec.submodule_search_locations or []) if spec else []):
+        found += map(str, sorted(folder.glob("*/lib/libnvrtc.so.*"), reverse=True))
+        found += map(str, sorted(folder.glob("*/bin/nvrtc64_*.dll"), reverse=True))
+    home = os.environ.get("CUDA_PATH") or os.environ.get("CUDA_HOME") or "/usr/local/cuda"
+    found += map(str, sorted(Path(home).glob("lib64/libnvrtc.so*")))
+    return [p for p in found if ".alt." not in p] + list(_NAMES)

@@ -1,0 +1,122 @@
+"""The CUDA C text that every generated kernel starts with.
+
+It follows the scalar functions' prelude (kernels/scalar/c.py) and is read by NVRTC and by a host
+compiler alike; for the latter, `shim.py` stands in for CUDA's own words. A kernel is one function
+
+    ENTRY(words, live, error)
+
+of its argument words (by value, so they lie in constant memory), of the words that change from call
+to call (in device memory, so that a captured graph need not be touched), and of the error record:
+the number of the failed check or 0, the index, the size.
+
+Blocks have `THREADS` threads, and those of a reduction are cut into groups of `lanes`, a power of
+two: one group reduces one row. In "rows" the lanes of a group are neighbours, in "columns" the
+groups are, since there neighbouring rows lie next to each other in memory. The order in which
+values are combined depends on `lanes` alone, so results do not depend on who was faster.
+"""
+
+from symnet.kernels.scalar import c
+
+THREADS = 256  # of a block, always
+WARP = 32
+FULL_PACK = 16  # bytes of the widest memory access
+
+TEXT = """\
+#ifdef __CUDACC__
+extern __shared__ __align__(16) unsigned char symnet_dynamic[];
+#endif
+template <int N> struct symnet_words { long long w[N]; };
+template <int V> struct symnet_width { static constexpr int value = V; };
+template <typename T, int V> struct alignas(sizeof(T) * V) symnet_pack { T v[V]; };
+
+template <int V, typename T> SYMNET_FUNCTION symnet_pack<T, V> symnet_read(const T* p)
+{ return *reinterpret_cast<const symnet_pack<T, V>*>(p); }
+template <int V, typename T> SYMNET_FUNCTION void symnet_write(T* p, const symnet_pack<T, V>& x)
+{ *reinterpret_cast<symnet_pack<T, V>*>(p) = x; }
+SYMNET_FUNCTION bool symnet_aligned(const void* p, int bytes)
+{ return (unsigned long long)p % bytes == 0; }
+
+/* of numbers that are not negative; most fit in 32 bits, where division is several times faster */
+SYMNET_FUNCTION long long symnet_quotient(long long a, long long b)
+{
+    if (((unsigned long long)(a | b) >> 32) == 0) return (unsigned int)a / (unsigned int)b;
+    return a / b;
+}
+/* the last index of a position, which becomes the position in the loops further out */
+SYMNET_FUNCTION long long symnet_last(long long& position, long long size)
+{
+    const long long before = symnet_quotient(position, size), found = position - before * size;
+    position = before;
+    return found;
+}
+SYMNET_FUNCTION long long symnet_min(long long a, long long b) { return a < b ? a : b; }
+
+/* the first failed check is kept */
+SYMNET_FUNCTION void symnet_report(long long* error, long long number, long long value,
+                                   long long size)
+{
+    unsigned long long* const flag = (unsigned long long*)error;
+    if (atomicCAS(flag, 0ull, (unsigned long long)number) == 0ull) {
+        error[1] = value;
+        error[2] = size;
+    }
+}
+
+template <typename T> SYMNET_FUNCTION T symnet_swap_lanes(T x, int distance)
+{
+    if constexpr (sizeof(T) < 4) return (T)__shfl_xor_sync(0xffffffffu, (int)x, distance);
+    else return __shfl_xor_sync(0xffffffffu, x, distance);
+}
+
+/* every lane of a group of neighbours gets the reduction of the group's values; `shared` has a
+   place per warp */
+template <typename T, typename F>
+SYMNET_FUNCTION T symnet_reduce_rows(T x, int lanes, unsigned long long* shared, F combine)
+{
+    for (int distance = (lanes < 32 ? lanes : 32) / 2; distance > 0; distance /= 2)
+        x = combine(x, symnet_swap_lanes(x, distance));
+    if (lanes <= 32) return x;
+    T* const warps = reinterpret_cast<T*>(shared);
+    const int first = (int)threadIdx.x / lanes * (lanes / 32);
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = x;
+    __syncthreads();
+    x = warps[first];
+    for (int k = 1; k < lanes / 32; k++) x = combine(x, warps[first + k]);
+    __syncthreads();
+    return x;
+}
+/* the same where the groups are neighbours; `shared` has a place per thread */
+template <typename T, typename F>
+SYMNET_FUNCTION T symnet_reduce_columns(T x, int lanes, unsigned long long* shared, F combine)
+{
+    if (lanes == 1) return x;
+    T* const all = reinterpret_cast<T*>(shared);
+    const int mine = (int)threadIdx.x, groups = SYMNET_THREADS / lanes;
+    all[mine] = x;
+    __syncthreads();
+    for (int half = lanes / 2; half > 0; half /= 2) {
+        if (mine < half * groups) all[mine] = combine(all[mine], all[mine + half * groups]);
+        __syncthreads();
+    }
+    x = all[mine % groups];
+    __syncthreads();
+    return x;
+}
+"""
+
+_QUIET = """\
+#ifdef __CUDACC__
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 177  /* functions that this kernel does not need */
+#endif
+"""
+_LOUD = """\
+#ifdef __CUDACC__
+#pragma nv_diagnostic pop
+#endif
+"""
+
+PRELUDE = f"{_QUIET}{c.PRELUDE}#define SYMNET_THREADS {THREADS}\n{TEXT}{_LOUD}"
+
+MEMORY_TYPES = {**c.C_TYPES, "bool": "unsigned char"}
+"""C types of elements in memory: any byte but 0 is true."""

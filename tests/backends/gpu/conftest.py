@@ -1,0 +1,36 @@
+"""The emulated device as what `symnet.function` compiles for, and NVRTC over all that was built."""
+
+import os
+import sys
+
+import pytest
+
+from symnet.backends.gpu import compile as cuda
+from symnet.backends.gpu import emulated
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+import emulating
+
+
+@pytest.fixture
+def on_device(monkeypatch):
+    """Inside a test, `symnet.function` runs on the emulated device."""
+    if emulated.compiler() is None:
+        pytest.skip("the emulated device needs a C++ compiler")
+    monkeypatch.setattr(emulating.build, "Runner", emulating.Emulating)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_text_compiles(request):
+    """When all tests are done: NVRTC takes every text of this process for every architecture of
+    `ARCHITECTURES`, without a warning. The counts are printed."""
+    yield
+    lines = [emulating.summary()]
+    if cuda.available():
+        lines += emulating.compile_everything()
+    else:
+        lines.append("NVRTC is not installed: the texts were not compiled for real devices")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print("\n" + "\n".join(lines), file=sys.stderr)

@@ -1,0 +1,290 @@
+"""The emulated device: its own rules, and runs under every circumstance that must not matter."""
+
+import ctypes
+import functools
+
+import numpy as np
+import pytest
+from emulating import Emulating, build
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symnet
+import symnet.tensor as T
+from symnet.backends.gpu import emulated
+from symnet.backends.gpu.emit import Source
+from symnet.backends.gpu.emulated import EmulatedRunner
+from symnet.backends.gpu.launch import Device
+from symnet.errors import BackendError, CompilerError, IndexOutOfBoundsError, ShapeError
+from symnet.rewrite import optimise
+from symnet.schedule.buffers import plan
+from symnet.tensor.shared_randomstreams import RandomStreams
+
+pytestmark = pytest.mark.skipif(emulated.compiler() is None, reason="no C++ compiler")
+x, y = T.matrices("x", "y")
+i = T.lscalar("i")
+labels = T.lvector("labels")
+
+
+def runner(inputs, outputs, updates=(), **circumstances):
+    results, _ = optimise([*outputs, *(v for _, v in updates)])
+    new = list(zip([s for s, _ in updates], results[len(outputs) :]))
+    program, planner = plan(inputs, results[: len(outputs)], new)
+    constants = [c.data for c in planner.constants]
+    return EmulatedRunner(
+        program, inputs, planner.shared, constants, planner.origins, **circumstances
+    )
+
+
+def values(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+# ---- the shim
+
+
+def source(text, meets=True):
+    head = 'extern "C" __global__ void __launch_bounds__(256)\nENTRY(const symnet_words<1> words, '
+    return Source(
+        f"{head}const long long* live, long long* error)\n{{\n{text}\n}}\n", (), 1, 1, meets
+    )
+
+
+def run_text(text, count=256, grid=1, downwards=False):
+    """Run a text whose first word is the address of `count` int64."""
+    kernel = source(text)
+    emulated.prepare([kernel])
+    out = np.zeros(count, np.int64)
+    word = np.array([out.ctypes.data], np.int64)
+    error = np.zeros(3, np.int64)
+    status = emulated._built[kernel](
+        ctypes.c_void_p(word.ctypes.data), None, ctypes.c_void_p(error.ctypes.data),
+        ctypes.c_uint(grid), ctypes.c_uint(256), ctypes.c_size_t(0), ctypes.c_int(downwards),
+    )  # fmt: skip
+    return out, status, error
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+def test_threads_exchange_values(downwards):
+    text = """\
+    __shared__ long long all_[256];
+    long long* const out = (long long*)words.w[0];
+    const int mine = (int)threadIdx.x;
+    long long x = __shfl_xor_sync(0xffffffffu, (long long)mine, 5);
+    x = 1000 * x + __shfl_xor_sync(0xffffffffu, (long long)mine, 16);
+    all_[mine] = x;
+    __syncthreads();
+    out[mine] = all_[255 - mine];"""
+    out, status, _ = run_text(text, downwards=downwards)
+    t = 255 - np.arange(256)
+    assert status == 0 and np.array_equal(out, 1000 * (t ^ 5) + (t ^ 16))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if (threadIdx.x < 100) __syncthreads();",
+        "if (threadIdx.x % 2) __syncthreads();\nelse __syncthreads();",
+        "if (threadIdx.x % 32 < 16) __shfl_xor_sync(0xffffffffu, 1, 1);",
+        "if (threadIdx.x < 32) __syncthreads();\nelse __shfl_xor_sync(0xffffffffu, 1, 1);",
+    ],
+)
+def test_threads_that_wait_in_vain_are_an_error(text):
+    _, status, _ = run_text(text)
+    assert status == 1
+    assert "waits in line" in emulated._complaint()
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+def test_the_first_report_is_kept(downwards):
+    text = "if (threadIdx.x == 7) symnet_report(error, 3, blockIdx.x, 9);"
+    _, status, error = run_text(text, grid=4, downwards=downwards)
+    assert status == 0 and error.tolist() == [3, 3 if downwards else 0, 9]
+
+
+@pytest.mark.parametrize("kind", ["float", "double", "long long", "bool", "signed char", "short"])
+@pytest.mark.parametrize("lanes", [1, 2, 16, 32, 64, 256])
+@pytest.mark.parametrize("how", ["rows", "columns"])
+def test_reductions_of_groups(how, lanes, kind):
+    by = "threadIdx.x" if how == "columns" else f"threadIdx.x / {lanes}"
+    text = f"""\
+    __shared__ unsigned long long shared_[256];
+    {kind} x = ({kind})(threadIdx.x % 100 == 17);
+    const auto most = []({kind} a, {kind} b) {{ return a > b ? a : b; }};
+    x = symnet_reduce_{how}(x, {lanes}, shared_, most);
+    ((long long*)words.w[0])[threadIdx.x] = (long long)x + 0 * ({by});"""
+    out, status, _ = run_text(text)
+    assert status == 0
+    ones = np.arange(256) % 100 == 17
+    if how == "rows":
+        wanted = np.repeat(ones.reshape(-1, lanes).any(axis=1), lanes)
+    else:
+        wanted = np.tile(ones.reshape(lanes, -1).any(axis=0), lanes)
+    assert np.array_equal(out, wanted)
+
+
+def test_a_text_that_is_wrong():
+    with pytest.raises(BackendError, match="nonsense"):
+        emulated.prepare([source("nonsense")])
+
+
+def test_writing_beside_a_buffer_is_found(monkeypatch):
+    one = runner([x], [x + 1])
+    (step,) = one.linked.steps
+    body = step.source.body.replace("symnet_write(p1 + at_,", "symnet_write(p1 + 4 + at_,")
+    assert body != step.source.body
+    broken = Source(body, step.source.functions, step.source.words, 4, False)
+    one.linked.steps = (type(step)(step.step, broken, step.live, False, 0),)
+    with pytest.raises(CompilerError, match="beside a buffer"):
+        one.run([values(3, 4)])
+
+
+# ---- circumstances
+
+
+def everything():
+    p = T.nnet.softmax(x)
+    z = T.tanh(x @ y.T)
+    rows = (T.arange(x.shape[0]) * 7) % x.shape[0]
+    return [
+        p, symnet.grad((p * y).sum(), x), T.exp(x) * y, x.sum(axis=0), T.sqr(y).sum(),
+        T.argmax(x, axis=1), x.T * 2 + y.T, z.max(axis=0), T.inc_subtensor(x[rows], y),
+        x[rows] + y, T.cast(x > y, "float32").mean(axis=1), T.nnet.softmax(y, axis=0),
+    ]  # fmt: skip
+
+
+SHAPES = [(70, 36), (3, 1000), (300, 5), (1, 1), (33, 64)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_order_of_threads_and_blocks_does_not_matter(shape):
+    outputs = everything()
+    a, b = values(*shape), values(*shape, seed=1)
+    upwards = runner([x, y], outputs).run([a, b])
+    downwards = runner([x, y], outputs, downwards=True).run([a, b])
+    for one, other in zip(upwards, downwards, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    "circumstances",
+    [{}, {"offset": 8}, {"device": Device(132)}, {"device": Device(1, 0)}],
+    ids=["small device", "nothing aligned", "large device", "no shared memory"],
+)
+def test_values_are_those_of_the_cpu(circumstances, shape):
+    outputs = everything()
+    a, b = values(*shape), values(*shape, seed=1)
+    found = runner([x, y], outputs, **circumstances).run([a, b])
+    for one, wanted in zip(found, symnet.function([x, y], outputs)(a, b), strict=True):
+        np.testing.assert_allclose(one, wanted, rtol=2e-5, atol=2e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 40), st.integers(0, 700), st.integers(0, 3))
+def test_sizes_need_no_new_texts(rows, columns, seed):
+    one = rows_and_columns()
+    a, b = values(rows, columns, seed=seed), values(rows, columns, seed=seed + 1)
+    before = len(emulated.built()) if one._bindings else None
+    found = one.run([a, b])
+    assert before in (None, len(emulated.built()))
+    for f, wanted in zip(found, [np.exp(a).sum(axis=1), a.sum(axis=0) * 2, a + b], strict=True):
+        np.testing.assert_allclose(f, wanted, rtol=1e-5, atol=1e-5)
+
+
+@functools.cache
+def rows_and_columns():
+    return runner([x, y], [T.exp(x).sum(axis=1), x.sum(axis=0) * 2, x + y])
+
+
+# ---- bindings and words that move
+
+
+def test_a_minibatch_that_moves_needs_no_other_binding():
+    """Its number is in device memory: launches stay what they were, so a graph could."""
+    X = symnet.shared(np.arange(40, dtype="float32").reshape(20, 2), name="X")
+    total = symnet.shared(np.zeros(2, "float32"), name="total")
+    batch = X[i * 4 : (i + 1) * 4]
+    one = runner([i], [batch.mean(), (batch * i).sum()], [(total, total + batch.sum(axis=0))])
+    assert any(step.live for step in one.linked.steps)
+    data = X.get_value()
+    for k in (0, 1, 2, 4, 3):
+        mean, scaled = one.run([np.array(k)])
+        part = data[4 * k : 4 * k + 4]
+        assert mean == part.mean() and scaled == (part * k).sum()
+    assert len(one._bindings) == 1
+    assert np.array_equal(total.get_value(), data.sum(axis=0))
+
+
+def test_products_read_what_moves():
+    X = symnet.shared(values(20, 3), name="X")
+    batch = X[i * 4 : (i + 1) * 4]
+    one = runner([i], [T.dot(batch, batch.T)])
+    for k in range(5):
+        part = X.get_value()[4 * k : 4 * k + 4]
+        np.testing.assert_allclose(one.run([np.array(k)])[0], part @ part.T, rtol=1e-5)
+    assert len(one._bindings) == 1
+
+
+def test_new_sizes_and_new_arrays_are_bound():
+    W = symnet.shared(values(3, 2), name="W")
+    one = runner([x], [T.dot(x, W)], [(W, W * 2)])
+    for rows in (4, 5, 4):
+        a, before = values(rows, 3), W.get_value()
+        np.testing.assert_allclose(one.run([a])[0], a @ before, rtol=1e-5)
+        assert np.array_equal(W.get_value(), 2 * before)
+    W.set_value(values(3, 7, seed=5))
+    assert one.run([values(4, 3)])[0].shape == (4, 7)
+
+
+# ---- errors
+
+
+def test_a_failed_check_changes_nothing():
+    W = symnet.shared(values(5, 3), name="W")
+    count = symnet.shared(np.zeros(4, "float32"), name="count")
+    picked = W[labels]
+    one = runner([labels], [picked.sum()], [(W, W + 1), (count, count + picked.sum())])
+    before = W.get_value()
+    for bad, named in (([0, 5, 1], 5), ([-6, 0], -6)):
+        with pytest.raises(IndexOutOfBoundsError) as caught:
+            one.run([np.array(bad)])
+        assert f"index {named} is out of bounds for a dimension of size 5" in str(caught.value)
+        assert "picked = W[labels]" in str(caught.value)
+        assert np.array_equal(W.get_value(), before) and not count.get_value().any()
+    one.run([np.array([0, 4, -5])])
+    assert np.array_equal(W.get_value(), before + 1)
+
+
+def test_errors_are_worded_as_on_the_cpu(monkeypatch):
+    z = T.matrix("z", shape=(None, 3))
+    cases = [
+        ([x, y], x + y, (values(2, 3), values(3, 3))),
+        ([x, i], x[i], (values(2, 3), 2)),
+        ([x, labels], x[labels], (values(2, 3), [0, 7])),
+        ([z], z + 1, (values(2, 4),)),
+    ]
+    for inputs, output, arguments in cases:
+        texts = []
+        for where in (build.Runner, Emulating):
+            monkeypatch.setattr(build, "Runner", where)
+            f = symnet.function(inputs, output)
+            with pytest.raises((ShapeError, IndexOutOfBoundsError)) as caught:
+                f(*arguments)
+            texts.append(str(caught.value).partition("\n")[0])
+        assert texts[0] == texts[1]
+
+
+# ---- permutations
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 600), st.integers(0, 2**32 - 1), st.booleans())
+def test_permutations_are_those_of_the_cpu(n, seed, draw_again):
+    streams = RandomStreams(seed)
+    size = T.lscalar("size")
+    order = streams.permutation(n=size)
+    on_cpu = symnet.function([size], order, no_default_updates=True)(n)
+    one = runner([size], [order])
+    assert np.array_equal(one.run([np.array(n)])[0], on_cpu)
+    assert sorted(on_cpu.tolist()) == list(range(n))

@@ -1,0 +1,86 @@
+"""Launches: everything is covered, once, within what the device has."""
+
+from math import prod
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symnet.backends.gpu.emit import Source
+from symnet.backends.gpu.launch import Device, launch
+from symnet.backends.gpu.prelude import THREADS
+from symnet.schedule.kernel import Kernel, Operand, Stage
+
+H100 = Device(multiprocessors=132)
+EXTENTS = st.lists(st.integers(0, 3000) | st.integers(0, 40), min_size=1, max_size=4)
+DEVICES = st.sampled_from([H100, Device(1, 4 << 10), Device(40)])
+WIDTHS = st.sampled_from([1, 2, 4, 8])
+
+
+def kernel(form, kept, loops, scratch=(), **more):
+    operands = tuple(Operand(dtype, k, True, per_thread=True) for k, dtype in enumerate(scratch))
+    return Kernel(form, kept, loops - kept, operands, (), loops, (Stage(),), **more)
+
+
+def source(width):
+    return Source("", (), 0, width, True)
+
+
+@given(EXTENTS, DEVICES, WIDTHS)
+def test_maps_have_a_thread_for_what_there_is(extents, device, width):
+    how = launch(kernel("map", len(extents), len(extents)), source(width), extents, device)
+    items = prod(extents[:-1]) * -(-extents[-1] // width)
+    assert (how.grid == 0) == (items == 0)
+    assert how.grid <= device.multiprocessors * 32
+    assert (how.grid - 1) * THREADS < max(items, 1)  # no block without work
+
+
+@given(EXTENTS, EXTENTS, DEVICES, WIDTHS, st.sampled_from(["rows", "columns"]))
+def test_rows_have_groups(kept, reduced, device, width, form):
+    k = kernel(form, len(kept), len(kept) + len(reduced))
+    how = launch(k, source(width if form == "rows" else 1), kept + reduced, device)
+    assert (how.grid == 0) == (prod(kept) == 0)
+    if how.grid:
+        assert how.lanes in (1, 2, 4, 8, 16, 32, 64, 128, 256)
+        groups = THREADS // how.lanes
+        assert (how.grid - 1) * groups < prod(kept)
+        if form == "columns":
+            assert groups >= min(32, kept[-1])  # neighbouring columns in neighbouring threads
+
+
+@given(
+    st.integers(1, 5000), st.integers(0, 100_000), DEVICES, WIDTHS,
+    st.lists(st.sampled_from(["float32", "float64", "bool"]), min_size=1, max_size=3),
+)  # fmt: skip
+def test_scratch_rows(rows, length, device, width, dtypes):
+    k = kernel("rows", 1, 2, dtypes)
+    how = launch(k, source(width), [rows, length], device, 0, [length] * len(dtypes))
+    groups = THREADS // how.lanes
+    sizes = {"float32": 4, "float64": 8, "bool": 1}
+    for size, dtype in zip(how.scratch, dtypes, strict=True):
+        assert size >= length * sizes[dtype] and size % 16 == 0
+    if how.in_shared:
+        assert how.shared == groups * sum(how.scratch) <= device.shared
+        assert how.scratch_rows == 0
+    else:
+        assert how.shared == 0 and how.scratch_rows == how.grid * groups
+
+
+@given(st.integers(0, 10**6), DEVICES)
+def test_blocks(count, device):
+    how = launch(kernel("blocks", 0, 1), source(4), [count * 8192], device, count)
+    assert how.grid == min(count, device.multiprocessors * 32)
+
+
+def test_scatter_without_parallel_loops_is_one_block():
+    assert launch(kernel("serial", 1, 1, outer=0), source(1), [100], H100).grid == 1
+    assert launch(kernel("serial", 2, 2, outer=1), source(1), [1000, 100], H100).grid == 4
+
+
+def test_long_rows_take_blocks_and_short_ones_share_them():
+    def lanes(rows, length):
+        return launch(kernel("rows", 1, 2), source(4), [rows, length], H100).lanes
+
+    assert lanes(1_000_000, 8) == 1
+    assert lanes(1_000_000, 1000) == 32
+    assert lanes(100_000, 100_000) == THREADS
+    assert lanes(10, 1000) == 128  # few rows: as many lanes as find work

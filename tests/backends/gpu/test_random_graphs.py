@@ -1,0 +1,54 @@
+"""Random programs with the emulated device as one more column, compiled in every mode."""
+
+import numpy as np
+import pytest
+
+from symnet.backends.gpu import emulated
+from symnet.backends.gpu.link import link
+from symnet.errors import AssertionFailedError
+from symnet.rewrite import optimise
+from symnet.schedule.buffers import NotNative, plan
+from symnet.schedule.shapes import NotASize
+from symnet.testing import random_graph
+from symnet.testing.comparison import MODES, check_program
+
+SEEDS = range(100)
+PER_CHUNK = 10
+COLUMNS = [name for name, mode in MODES.items() if mode.backend == "compiled"]
+
+
+def sources(seed, mode):
+    built = random_graph(seed).build()
+    roots = [*built.outputs, *(v for _, v in built.updates)]
+    results, _ = optimise(roots, level=mode.rewrite)
+    count = len(built.outputs)
+    updates = list(zip([s for s, _ in built.updates], results[count:]))
+    try:
+        program, _ = plan(built.inputs, results[:count], updates, reuse=mode.reuse, fuse=mode.fuse)
+    except (NotNative, NotASize):
+        return []  # several programs with Python between them
+    return link(program).sources
+
+
+@pytest.fixture(scope="module")
+def built_together():
+    """All kernels of a process's chunk are built in few units: one by one would take minutes."""
+
+    def build(seeds):
+        emulated.prepare(
+            s for seed in seeds for name in COLUMNS for s in sources(seed, MODES[name])
+        )
+
+    return build
+
+
+@pytest.mark.parametrize("chunk", range(len(SEEDS) // PER_CHUNK))
+def test_modes_agree(chunk, on_device, built_together):
+    seeds = SEEDS[chunk * PER_CHUNK : (chunk + 1) * PER_CHUNK]
+    built_together(seeds)
+    for seed in seeds:
+        try:
+            with np.errstate(all="ignore"):
+                check_program(random_graph(seed), COLUMNS)
+        except AssertionFailedError as error:
+            raise AssertionFailedError(f"random_graph({seed}): {error}") from None
