@@ -15,7 +15,14 @@ from symnet.cli.extra import require
 from symnet.cli.interrupt import Interrupts
 from symnet.cli.progress import Watched
 from symnet.cli.record import CHECKPOINT, MODEL, Record, check_folder, draw, earlier_settings
-from symnet.cli.settings import LEARNING_RATES, MODELS, Settings, build
+from symnet.cli.settings import (
+    DROPOUT_RATES,
+    LEARNING_RATES,
+    MODELS,
+    Settings,
+    build,
+    usual_rate,
+)
 from symnet.config import config
 from symnet.data import mnist
 from symnet.errors import ConfigError, DataError, TrainingError
@@ -128,7 +135,7 @@ def _settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
         field.name: getattr(arguments, field.name) for field in dataclasses.fields(Settings)
     }
     if values["learning_rate"] is None:
-        values["learning_rate"] = LEARNING_RATES[values["optimizer"]]
+        values["learning_rate"] = usual_rate(values["optimizer"], values["dropout"])
     if values["model"] == "logistic" and values["dropout"]:
         parser.error("--dropout: logistic regression has no hidden units to leave out")
     return Settings(**values)
@@ -186,7 +193,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"hidden units of mlp (default {default.hidden})")  # fmt: skip
     add("--optimizer", choices=LEARNING_RATES, default=default.optimizer,
         help=f"update rule (default {default.optimizer})")  # fmt: skip
-    rates = ", ".join(f"{name} {rate:g}" for name, rate in LEARNING_RATES.items())
+    rates = ", ".join(
+        f"{name} {rate:g}"
+        + (f" ({DROPOUT_RATES[name]:g} with dropout)" if name in DROPOUT_RATES else "")
+        for name, rate in LEARNING_RATES.items()
+    )
     add("--learning-rate", type=_real("above 0", lambda v: v > 0), metavar="RATE",
         help=f"at the start; it falls linearly (default: {rates})")  # fmt: skip
     add("--epochs", type=_whole(1), default=default.epochs, metavar="N",
@@ -195,7 +206,8 @@ def _parser() -> argparse.ArgumentParser:
         help=f"images per step (default {default.batch_size})")  # fmt: skip
     add("--dropout", type=_real("from 0 to below 1", lambda v: 0 <= v < 1),
         default=default.dropout, metavar="SHARE",
-        help=f"hidden units left out of each step (default {default.dropout:g})")  # fmt: skip
+        help="hidden units left out of each step, and 0.4 times as many of the pixels "
+        f"(default {default.dropout:g})")  # fmt: skip
     add("--seed", type=_whole(0), default=default.seed, metavar="N",
         help=f"of weights, order and dropout (default {default.seed})")  # fmt: skip
     add(

@@ -196,6 +196,34 @@ def test_the_defaults_reach_what_the_readme_promises(run, tmp_path):
     assert float(re.fullmatch(r"test accuracy (\d+\.\d\d)%", out.splitlines()[-1])[1]) >= 98.2
 
 
+def test_dropout_leaves_out_units_and_pixels(digits):
+    settings = Settings(hidden=50, dropout=0.5)
+    model = build(settings, (28, 28))
+    rates = [layer.rate for layer in model.layers if isinstance(layer, nn.Dropout)]
+    assert rates == [0.2, 0.5]
+    x = nn.Input((28, 28))
+    scaled = function([x], model.layers[0](x))
+    np.testing.assert_allclose(scaled(np.full((1, 28, 28), 255 * 0.13, "float32")), 0, atol=1e-6)
+    assert model.compile_config()["clip_norm"] == 0.25
+    assert build(Settings(hidden=50), (28, 28)).compile_config()["clip_norm"] is None
+
+
+@pytest.mark.parametrize(
+    "options, rate",
+    [
+        ((), 0.2),
+        (("--dropout", 0.5), 0.4),
+        (("--dropout", 0.5, "--optimizer", "adam"), 0.001),
+        (("--dropout", 0.5, "--learning-rate", 0.3), 0.3),
+        (("--optimizer", "sgd"), 1.0),
+    ],
+)
+def test_the_usual_learning_rates(options, rate):
+    parser = _parser()
+    given = parser.parse_args([str(option) for option in options])
+    assert symnet.cli.mnist._settings(parser, given).learning_rate == rate
+
+
 # ---- resuming
 
 
