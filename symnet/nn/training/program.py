@@ -6,13 +6,16 @@ learning rate and the state of random draws live in shared variables, too. Neith
 examples nor the size of minibatches is part of a program.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from symnet import tensor as T
 from symnet.config import config
+from symnet.errors import ConfigError
 from symnet.function import Function, function, shared
 from symnet.graph.variables import SharedVariable, Variable
 from symnet.nn.layers.base import Forward
@@ -93,6 +96,22 @@ class Program(LossGraph):
         self._count: Any = T.lscalar("n")
         self._order = self.random.permutation(n=self._count)
         self._draw: Function | None = None
+        self._taken = threading.Lock()
+
+    def check_free(self) -> None:
+        """Errors: ConfigError while a call of `fit` or `train_on_batch` uses the program."""
+        if self._taken.locked():
+            raise _busy()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Inside the block, the program belongs to one call. Errors: those of `check_free`."""
+        if not self._taken.acquire(blocking=False):
+            raise _busy()
+        try:
+            yield
+        finally:
+            self._taken.release()
 
     def seed(self, seed: int) -> None:
         """Begin the random draws anew."""
@@ -177,6 +196,13 @@ class Program(LossGraph):
         if isinstance(given, Schedule):
             return float(given(float(self.epoch.storage) + step * float(self.step_length.storage)))
         return float(self.learning_rate.storage)
+
+
+def _busy() -> ConfigError:
+    return ConfigError(
+        "the model is being trained: fit and train_on_batch have to wait until the call that runs "
+        "has ended; its callbacks are a part of it"
+    )
 
 
 class Snapshot:

@@ -174,12 +174,13 @@ class Trainable:
             callbacks=listed,
             shown=shown,
         )
-        if path is not None and path.exists():
-            trainer.resume(path)
-        else:
-            program.seed(_drawn_seed() if seed is None else seed)
-        self.history = trainer.history
-        return trainer.run()
+        with program.taken():
+            if path is not None and path.exists():
+                trainer.resume(path)
+            else:
+                program.seed(_drawn_seed() if seed is None else seed)
+            self.history = trainer.history
+            return trainer.run()
 
     def evaluate(
         self,
@@ -246,16 +247,17 @@ class Trainable:
         settings = self._checked_settings("train_on_batch")
         examples = self._examples(settings, x, y, sample_weight)
         program = self._training(settings, examples)
-        if not program.seeded:
-            program.seed(_drawn_seed())
-        feed, step = program.step(examples)
-        feed.load(examples, len(examples))
-        program.sums.clear()
-        try:
-            step(0)
-        finally:
-            feed.release()
-        return program.sums.results(len(examples))
+        with program.taken():
+            if not program.seeded:
+                program.seed(_drawn_seed())
+            feed, step = program.step(examples)
+            feed.load(examples, len(examples))
+            program.sums.clear()
+            try:
+                step(0)
+            finally:
+                feed.release()
+            return program.sums.results(len(examples))
 
     # ---- inside
 
@@ -299,6 +301,8 @@ class Trainable:
     def _training(self, settings: Settings, examples: Examples) -> Program:
         """The program for training on such examples. A new one goes on where the last one was."""
         key = self._identity(), target_kinds(examples)
+        if self._program is not None:
+            self._program[1].check_free()
         if self._program is None or self._program[0] != key:
             made = Program(self, settings, examples)
             if self._program is not None:

@@ -644,3 +644,18 @@ def test_copies_and_pickles():
         assert copied.history.logs == model.history.logs
         fit(copied)
         assert not same(model, copied)
+
+
+@pytest.mark.parametrize("call", ["fit", "train_on_batch"])
+@pytest.mark.parametrize("targets", [Y, np.eye(CLASSES)[Y]])
+def test_a_model_is_trained_by_one_call_at_a_time(call, targets):
+    class Again(nn.Callback):
+        def on_epoch_end(self, epoch, logs):
+            with pytest.raises(ConfigError, match="is being trained"):
+                getattr(self.model, call)(X, targets)
+
+    model, other = compiled(), compiled()
+    fit(model, callbacks=[Again()])
+    fit(other)
+    assert same(model, other)
+    getattr(model, call)(X, targets)  # afterwards, one may
