@@ -70,7 +70,8 @@ def train(folder: str, epochs: int) -> None:
 
 def start(folder: str, epochs: int) -> subprocess.Popen:
     command = [sys.executable, os.path.abspath(__file__), "--train", folder, str(epochs)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     return process
 
