@@ -7,6 +7,7 @@ x = T.matrix("x")
 f = symnet.function([x], T.tanh(x).sum())
 """
 
+from symnet.cli import startup  # noqa: F401  isort: skip  before what can fail
 from symnet import errors, gradient, printing, tensor
 from symnet.autodiff import Lop, Rop, clone, grad, hessian, hessian_vector_product, jacobian
 from symnet.config import config

@@ -24,7 +24,7 @@ __all__ = ["main"]
 COMMANDS = {
     "mnist": "train a network on the MNIST digits",
     "predict": "tell which digits are on pictures",
-    "bench": "compare symnet with NumPy, PyTorch, JAX and PyTensor on this machine",
+    "bench": "compare symnet with PyTorch, JAX, Keras and others on this machine",
     "info": "show what symnet runs on, what is wrong with it, and how to mend it",
     "cache": "show, clear or check the store of compiled code",
 }

@@ -1,5 +1,6 @@
 """Errors before `symnet.cli.main` is reached."""
 
+import os
 import subprocess
 import sys
 
@@ -47,3 +48,15 @@ def test_other_programs_keep_theirs(name):
     status, _, err = run(name, "ConfigError('x')")
     assert status == 1
     assert err.startswith("Traceback") and err.endswith("symnet.errors.ConfigError: x\n")
+
+
+def test_settings_that_are_wrong():
+    """`python -m symnet` imports the package first."""
+    done = subprocess.run(
+        [sys.executable, "-m", "symnet", "info"],
+        env={**os.environ, "SYMNET_FLAGS": "threads=many"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "symnet: threads='many' is not a whole number\n"
