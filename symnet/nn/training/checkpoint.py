@@ -58,9 +58,11 @@ def write(path: Path, contents: Contents) -> None:
             else:
                 kept[name] = value
         plain.append([kind, kept])
-    for number, losses in enumerate(contents.history.steps):
-        arrays[f"steps/{number}"] = losses
+    steps = contents.history.steps
+    if steps:  # one array: thousands of small ones would take long
+        arrays["steps"] = np.concatenate(steps)
     about = {
+        "steps": [len(losses) for losses in steps],
         "settings": contents.settings,
         "history": json.loads(contents.history.to_json()),
         "callbacks": plain,
@@ -88,7 +90,9 @@ def read(path: str | os.PathLike) -> Contents:
     try:
         about = json.loads(texts["run"])
         history = History.from_json(json.dumps(about["history"]))
-        history.steps = [arrays[f"steps/{k}"] for k in range(len(history))]
+        history.steps = _cut(arrays.get("steps", np.zeros(0)), about["steps"])
+        if len(history.steps) != len(history):
+            raise ValueError(f"{len(history)} epochs with steps of {len(history.steps)}")
         callbacks: list[tuple[str, dict[str, Any]]] = []
         for number, (kind, state) in enumerate(about["callbacks"]):
             prefix = f"callback/{number}/"
@@ -104,6 +108,14 @@ def read(path: str | os.PathLike) -> Contents:
         raise DataError(
             f"{path}: the description in this checkpoint is damaged: {problem!r}"
         ) from None
+
+
+def _cut(whole: np.ndarray, lengths: Sequence[int]) -> list[np.ndarray]:
+    """Pieces of these lengths. Errors: ValueError where they are not all of it."""
+    if any(type(n) is not int or n < 0 for n in lengths) or sum(lengths) != len(whole):
+        raise ValueError(f"{len(whole)} losses in pieces of {lengths!r:.60}")
+    ends = np.cumsum(lengths, dtype="int64").tolist()
+    return [whole[end - n : end].copy() for end, n in zip(ends, lengths)]
 
 
 def compare(path: str | os.PathLike, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

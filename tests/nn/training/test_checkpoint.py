@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import symnet
 from symnet import nn
 from symnet.errors import ConfigError, DataError
-from symnet.nn.parameters import save_parameters
+from symnet.nn.parameters import read_parameters_and_metadata, save_parameters
 from symnet.nn.training import checkpoint
 
 RNG = np.random.default_rng(0)
@@ -275,6 +276,33 @@ def test_arrays_that_are_missing_or_of_other_shapes(tmp_path):
     with pytest.raises(DataError, match=r"float32\(4, 8\), expected float32\(5, 8\)") as caught:
         fit(network(), path, 2)
     assert "holds more, which the model has not" in str(caught.value)
+
+
+def test_long_histories_do_not_make_many_arrays(tmp_path):
+    path = tmp_path / "a"
+    fit(network(), path, 1)
+    arrays = nn.read_parameters(path)
+    fit(network(), path, 9)
+    assert nn.read_parameters(path).keys() == arrays.keys()
+
+
+@pytest.mark.parametrize("lengths", [[3], [3, 1], [4, -1], ["3"], [1.5, 1.5], None, []])
+def test_losses_of_steps_that_are_not_all_there(tmp_path, lengths):
+    path = tmp_path / "a"
+    fit(network(), path, 1)  # 48 examples in minibatches of 16
+    values, texts = read_parameters_and_metadata(path)
+    about = json.loads(texts["run"])
+    assert about["steps"] == [3]
+    about["steps"] = lengths
+    variables = {name: symnet.shared(value) for name, value in values.items()}
+    save_parameters(path, variables, {**texts, "run": json.dumps(about)})
+    if lengths == [3]:
+        fit(network(), path, 2)
+        return
+    model = network()
+    with pytest.raises(DataError, match="damaged"):
+        fit(model, path, 2)
+    assert model.history is None
 
 
 def test_a_folder_that_is_not_there_is_found_first(tmp_path):
