@@ -14,7 +14,14 @@ from symnet.autodiff import grad
 from symnet.backends.reference import evaluate_all
 from symnet.errors import SymnetError, TrainingError
 from symnet.graph.variables import SharedVariable
+from symnet.nn import losses
 from symnet.nn.training.program import Feed, Program, Snapshot
+from symnet.nn.training.targets import unwrapped
+
+_OF_PROBABILITIES = {
+    losses.binary_crossentropy: "binary_crossentropy",
+    losses.categorical_crossentropy: "categorical_crossentropy",
+}
 
 
 def all_finite(variables: Sequence[SharedVariable]) -> bool:
@@ -87,7 +94,8 @@ def _first(
                 text = f"the output of {layer.described()}, is the first that is not {bad}"
                 return text, layer.name
     if not finite(np.asarray(known[program.loss])):
-        return f"all layers' outputs are finite, the loss is {known[program.loss]}", None
+        text = f"all layers' outputs are finite, the loss is {known[program.loss]}"
+        return text + _no_probabilities(program, known), None
     for parameter, gradient in reversed(list(zip(program.parameters, gradients))):
         if not finite(known[gradient]):
             owner = _owner(program, parameter)
@@ -106,6 +114,20 @@ def _first(
                 None if owner is None else owner.name,
             )
     return "no layer's output and no gradient is, computed by NumPy", None
+
+
+def _no_probabilities(program: Program, known: Mapping[Any, np.ndarray]) -> str:
+    """What to say where a loss of probabilities was given others."""
+    predictions = [v for call in program.forward.calls[-1:] for v in call.outputs]
+    for prediction, loss in zip(predictions, program.settings.losses):
+        value = known.get(prediction)
+        name = _OF_PROBABILITIES.get(unwrapped(loss))
+        if name is not None and value is not None and (value.min() < 0 or value.max() > 1.001):
+            return (
+                f"; {name} wants probabilities, the outputs go from {value.min():g} to "
+                f"{value.max():g}: end with softmax or sigmoid, or choose {name}_from_logits"
+            )
+    return ""
 
 
 def _owner(program: Program, variable: SharedVariable) -> Any:

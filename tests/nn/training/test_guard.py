@@ -88,6 +88,12 @@ def test_a_learning_rate_that_is_too_high():
         assert all(map(np.array_equal, before, model.get_weights()))
 
 
+def test_scores_in_the_place_of_probabilities():
+    model = network(loss="categorical_crossentropy")
+    with pytest.raises(TrainingError, match=r"wants probabilities, the outputs go from -.*logits"):
+        fit(model)
+
+
 def test_a_gradient_while_the_loss_is_finite():
     """sqrt at 0 has an infinite slope; the last step of an epoch shows no loss that is NaN."""
     z = np.abs(X).copy()
