@@ -5,15 +5,17 @@ call. Addresses are whatever the device gives: nothing here runs anything.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from symnet.backends.gpu.emit import Source, Words, itemsize
+from symnet.backends.gpu.emit import emit, loops_over_rows, phases
 from symnet.backends.gpu.launch import Device, Launch, launch
 from symnet.backends.gpu.link import Linked, LinkedStep
 from symnet.backends.gpu.prelude import THREADS
+from symnet.backends.gpu.source import Source, Words, itemsize
 from symnet.kernels import permutation
 from symnet.schedule.program import KernelStep, MatmulStep, Place, Ref, Reg, ShuffleStep, Storage
 
@@ -73,7 +75,7 @@ class Bound:
         self._allocate = allocate
         for step in linked.steps:
             if isinstance(step.step, KernelStep):
-                self.steps.append(self._kernel(step))
+                self.steps += self._kernel(step)
             elif isinstance(step.step, MatmulStep):
                 self.steps.append(self._matmul(step))
             else:
@@ -103,7 +105,7 @@ class Bound:
     def _move_number(self, ref: Reg) -> None:
         self.moving.append(lambda r: r[ref.number])
 
-    def _kernel(self, linked: LinkedStep) -> BoundKernel:
+    def _kernel(self, linked: LinkedStep) -> list[BoundKernel]:
         step, source = linked.step, linked.source
         kernel = self.linked.program.kernels[step.kernel]
         places = Words(kernel)
@@ -128,9 +130,12 @@ class Bound:
         if step.blocks is not None:
             words[places.block] = self._number(step.blocks[0])
             words[places.block + 1] = blocks = self._number(step.blocks[1])
-        how = launch(kernel, source, slots[: kernel.loops], self._device, blocks, scratch)
+        extents, several = slots[: kernel.loops], phases(kernel)
+        how = launch(kernel, source, extents, self._device, blocks, scratch, bool(several))
         if places.lanes >= 0:
-            words[places.lanes] = how.lanes
+            words[places.lanes : places.lanes + 2] = how.lanes, how.parts
+        if places.owners >= 0:
+            words[places.owners] = how.owners
         if kernel.can_fail:
             words[places.check] = linked.checks
         number = offset = 0
@@ -146,7 +151,17 @@ class Bound:
             number += 1
         if number:
             words[places.in_shared] = how.in_shared
-        return BoundKernel(source, how, words, first)
+        if how.parts == 1:
+            return [BoundKernel(source, how, words, first)]
+        accumulators = sum(len(stage.accumulators) for stage in kernel.stages)
+        results = 8 * accumulators * prod(extents[: kernel.kept]) * how.parts
+        words[places.lanes + 2] = self._allocate(results)
+        bound = []
+        for phase in range(several):
+            text = emit(kernel, linked.live, linked.guarded, phase)
+            grid = how.grid if loops_over_rows(kernel, phase) else min(how.grid, how.tiles)
+            bound.append(BoundKernel(text, replace(how, grid=grid), words, first))
+        return bound
 
     def _scalar(self, value: Any) -> int:
         if isinstance(value, tuple) and not isinstance(value, Reg):

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from symnet.backends.cpu import cache
-from symnet.backends.gpu.emit import Source, module_text
+from symnet.backends.gpu.source import Source, module_text
 from symnet.errors import BackendError
 
 OPTIONS = ("--std=c++17", "--fmad=false", "--ptxas-options=-v")

@@ -28,10 +28,10 @@ import numpy as np
 from symnet.backends.cpu import cache
 from symnet.backends.gpu import failure, shim
 from symnet.backends.gpu.bind import Bound, BoundKernel, BoundMatmul
-from symnet.backends.gpu.emit import Source, itemsize, module_text
 from symnet.backends.gpu.launch import Device
 from symnet.backends.gpu.link import Linked, link, registers
 from symnet.backends.gpu.prelude import PRELUDE, THREADS
+from symnet.backends.gpu.source import Source, itemsize, module_text
 from symnet.errors import BackendError, CompilerError
 from symnet.graph.origin import Origin
 from symnet.graph.variables import SharedVariable, Variable
@@ -209,6 +209,7 @@ class _Binding:
         self.addresses = addresses
         device, allocate = runner.device, self.memory.allocate
         self.bound = Bound(runner.linked, values, addresses, device, allocate)
+        prepare(s.source for s in self.bound.steps if isinstance(s, BoundKernel))
 
     def _allocate(self, shape: Sequence[int], dtype: str) -> int:
         return self.memory.allocate(int(np.prod(shape, dtype=np.int64)) * itemsize(dtype))
@@ -308,7 +309,6 @@ class EmulatedRunner:
         key = (*shapes, *fixed, *(values[k] for k in self.linked.keys))
         binding = self._bindings.get(key)
         if binding is None:
-            prepare(self.linked.sources)
             binding = self._bindings[key] = _Binding(self, shapes, values)
             while len(self._bindings) > BINDINGS:
                 self._bindings.popitem(last=False)

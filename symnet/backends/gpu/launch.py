@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from symnet.backends.gpu.emit import Source, itemsize
 from symnet.backends.gpu.prelude import THREADS, WARP
+from symnet.backends.gpu.source import Source, itemsize
 from symnet.schedule.kernel import Kernel
 
 WAVES = 4  # blocks of a grid, in times of what the device holds; the rest is a loop
 BUSY = 1024  # threads of a multiprocessor that hide its memory's latency
 LANE_ITEMS = 8  # items of a lane below which a row takes no more lanes, if the device is busy
+OWNER_ITEMS = 8  # indices of a scatter per owner, at least
 ROW_ALIGN = 16  # bytes, of a row of scratch
 
 
@@ -44,6 +45,9 @@ class Launch:
     shared     bytes of dynamic shared memory
     in_shared  whether scratch lies there
     scratch    bytes of one row, of each scratch operand; and rows that there must be in memory
+    parts      of a row: with more than one a kernel is as many launches as it has stages
+    tiles      sets of rows that a block has at the same time
+    owners     of a scatter's destinations
     """
 
     grid: int
@@ -52,6 +56,9 @@ class Launch:
     in_shared: bool = False
     scratch: tuple[int, ...] = ()
     scratch_rows: int = 0
+    parts: int = 1
+    tiles: int = 0
+    owners: int = 0
 
 
 def launch(
@@ -61,21 +68,26 @@ def launch(
     device: Device,
     blocks: int = 0,
     scratch: Sequence[int] = (),
+    splits: bool = False,
 ) -> Launch:
     """The launch of a kernel whose loops have these extents.
 
     blocks   of a "blocks" kernel
     scratch  elements of a row of each scratch operand
+    splits   whether rows may be cut into parts
     """
     most = device.blocks * WAVES
     if kernel.form == "blocks":
         return Launch(min(blocks, most))
-    if kernel.form in ("map", "serial"):
-        if kernel.form == "serial":
-            points = prod(extents[: kernel.outer])
-        else:
-            points = _items(extents[: kernel.kept], source.width)
-        return Launch(min(_ceil(points, THREADS), most))
+    if kernel.form == "map":
+        return Launch(min(_ceil(_items(extents[: kernel.kept], source.width), THREADS), most))
+    if kernel.form == "serial":
+        tiles = _ceil(prod(extents[: kernel.outer]), THREADS)
+        ordered = prod(extents[kernel.outer : kernel.kept])
+        if not source.meets:
+            return Launch(min(tiles, most), owners=1)
+        owners = max(1, min(device.blocks // max(tiles, 1), ordered // OWNER_ITEMS))
+        return Launch(min(tiles * owners, most) if ordered else 0, owners=owners)
     rows = prod(extents[: kernel.kept])
     if rows == 0:
         return Launch(0, 1)
@@ -92,8 +104,14 @@ def launch(
     row_bytes = tuple(
         _ceil(n * itemsize(dtype), ROW_ALIGN) * ROW_ALIGN for n, dtype in zip(scratch, sizes)
     )
+    tiles = _ceil(rows * lanes, THREADS)
+    if splits and lanes == widest:
+        parts = min(device.blocks // tiles, items // (lanes * LANE_ITEMS))
+        if parts > 1:
+            grid = min(tiles * parts, most)
+            return Launch(grid, lanes, 0, False, row_bytes, rows, parts, tiles)
     if not row_bytes:
-        return Launch(min(_ceil(rows * lanes, THREADS), most), lanes)
+        return Launch(min(tiles, most), lanes)
     while lanes < widest and THREADS // lanes * sum(row_bytes) > device.shared:
         lanes *= 2
     groups = THREADS // lanes

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from symnet.backends.gpu import shuffle
-from symnet.backends.gpu.emit import Source, Words, emit
+from symnet.backends.gpu.emit import emit
+from symnet.backends.gpu.source import Source, Words
 from symnet.graph.dims import OPERATORS
 from symnet.kernels import permutation
 from symnet.schedule.program import (

@@ -68,6 +68,30 @@ template <typename T> SYMNET_FUNCTION T symnet_swap_lanes(T x, int distance)
     else return __shfl_xor_sync(0xffffffffu, x, distance);
 }
 
+/* who of `owners` has an element of a scatter's destination */
+SYMNET_FUNCTION long long symnet_owner(long long place, long long owners)
+{
+    const unsigned long long mixed = (unsigned long long)place * 0x9e3779b97f4a7c15ull;
+    return (unsigned int)(mixed >> 32) % (unsigned int)owners;
+}
+/* the threads of a block for which `own` holds, in order, into `chosen`; how many there are.
+   `warps` has a place per warp. Threads meet before either is used again. */
+SYMNET_FUNCTION int symnet_choose(bool own, int* chosen, int* warps)
+{
+    const unsigned int votes = __ballot_sync(0xffffffffu, own);
+    const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32;
+    if (lane == 0) warps[warp] = __popc(votes);
+    __syncthreads();
+    int before = 0, all = 0;
+    for (int k = 0; k < SYMNET_THREADS / 32; k++) {
+        if (k == warp) before = all;
+        all += warps[k];
+    }
+    if (own) chosen[before + __popc(votes & ((1u << lane) - 1u))] = (int)threadIdx.x;
+    __syncthreads();
+    return all;
+}
+
 /* every lane of a group of neighbours gets the reduction of the group's values; `shared` has a
    place per warp */
 template <typename T, typename F>

@@ -16,6 +16,7 @@ extern "C" symnet_dim symnet_grid, symnet_block, symnet_thread;
 extern "C" unsigned char* symnet_dynamic;
 extern "C" void symnet_meet(int line);
 extern "C" unsigned long long symnet_exchange(unsigned long long x, int distance, int line);
+extern "C" unsigned int symnet_vote(int yes, int line);
 extern "C" int symnet_run(void (*body)(void*), void* context, unsigned int grid,
                           unsigned int threads, size_t shared, int meets, int downwards);
 #define gridDim symnet_grid
@@ -26,6 +27,8 @@ extern "C" int symnet_run(void (*body)(void*), void* context, unsigned int grid,
 #define __launch_bounds__(n)
 #define __syncthreads() symnet_meet(__LINE__)
 #define __shfl_xor_sync(mask, x, distance) symnet_shuffle(x, distance, __LINE__)
+#define __ballot_sync(mask, yes) symnet_vote(yes, __LINE__)
+#define __popc(x) __builtin_popcount(x)
 template <typename T> static inline T symnet_shuffle(T x, int distance, int line)
 {
     unsigned long long bits = 0;
@@ -94,7 +97,8 @@ static void wait_as(State state, int line)
 
 extern "C" void symnet_meet(int line) { wait_as(AT_BARRIER, line); }
 
-extern "C" unsigned long long symnet_exchange(unsigned long long x, int distance, int line)
+/* what the lanes of a warp gave, when all have come */
+static const unsigned long long* gather(unsigned long long x, int line)
 {
     Thread& mine = threads[current];
     unsigned long long(*values)[WARP] = slots[current / WARP];
@@ -102,7 +106,21 @@ extern "C" unsigned long long symnet_exchange(unsigned long long x, int distance
     mine.turn = 1 - turn;
     values[turn][lane] = x;
     wait_as(IN_EXCHANGE, line);
-    return values[turn][lane ^ distance];
+    return values[turn];
+}
+
+extern "C" unsigned long long symnet_exchange(unsigned long long x, int distance, int line)
+{
+    const int lane = current % WARP;
+    return gather(x, line)[lane ^ distance];
+}
+
+extern "C" unsigned int symnet_vote(int yes, int line)
+{
+    const unsigned long long* const votes = gather(yes, line);
+    unsigned int all = 0;
+    for (int k = 0; k < WARP; k++) all |= (unsigned int)(votes[k] != 0) << k;
+    return all;
 }
 
 static void resume(unsigned int number)

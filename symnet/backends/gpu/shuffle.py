@@ -6,8 +6,8 @@ threads of the block compute ahead.
 
 import functools
 
-from symnet.backends.gpu.emit import Source
 from symnet.backends.gpu.prelude import THREADS
+from symnet.backends.gpu.source import Source
 from symnet.kernels import permutation as p
 
 _U = "uint32"

@@ -6,7 +6,8 @@ import symnet.tensor as T
 from symnet.backends.gpu import compile as cuda
 from symnet.backends.gpu import shuffle
 from symnet.backends.gpu.compile import compile_module, nvrtc, resources
-from symnet.backends.gpu.emit import Source, emit
+from symnet.backends.gpu.emit import emit
+from symnet.backends.gpu.source import Source
 from symnet.config import cache_folder
 from symnet.errors import BackendError
 from symnet.rewrite import optimise

@@ -8,7 +8,9 @@ import pytest
 
 import symnet
 import symnet.tensor as T
-from symnet.backends.gpu.emit import Words, emit, initial, module_text
+from symnet.backends.gpu.emit import emit
+from symnet.backends.gpu.source import Words, module_text
+from symnet.backends.gpu.statements import initial
 from symnet.rewrite import optimise
 from symnet.schedule.buffers import plan
 from symnet.schedule.kernel import Accumulator, Kernel, Operand, Stage
@@ -137,7 +139,7 @@ def test_words():
     operands = (Operand("float32", 0, False), Operand("float32", 1, True, per_thread=True))
     words = Words(Kernel("rows", 1, 1, operands, ("int64",), 3, (Stage(),), can_fail=True))
     assert (words.slot, words.scalar, words.check, words.scratch) == (2, 5, 6, 7)
-    assert (words.in_shared, words.lanes, words.count, words.block) == (8, 9, 10, -1)
+    assert (words.in_shared, words.lanes, words.count, words.block) == (8, 9, 12, -1)
     blocks = Words(Kernel("blocks", 0, 1, operands[:1], (), 1, (Stage(),)))
     assert (blocks.block, blocks.count, blocks.lanes, blocks.check) == (2, 4, -1, -1)
 

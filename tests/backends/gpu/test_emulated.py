@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 import symnet
 import symnet.tensor as T
 from symnet.backends.gpu import emulated
-from symnet.backends.gpu.emit import Source
+from symnet.backends.gpu.bind import BoundKernel
 from symnet.backends.gpu.emulated import EmulatedRunner
 from symnet.backends.gpu.launch import Device
+from symnet.backends.gpu.source import Source
 from symnet.errors import BackendError, CompilerError, IndexOutOfBoundsError, ShapeError
 from symnet.rewrite import optimise
 from symnet.schedule.buffers import plan
@@ -153,7 +154,7 @@ def everything():
     ]  # fmt: skip
 
 
-SHAPES = [(70, 36), (3, 1000), (300, 5), (1, 1), (33, 64)]
+SHAPES = [(70, 36), (3, 1000), (300, 5), (1, 1), (33, 64), (2, 40_000), (20_000, 3)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -177,7 +178,110 @@ def test_values_are_those_of_the_cpu(circumstances, shape):
     a, b = values(*shape), values(*shape, seed=1)
     found = runner([x, y], outputs, **circumstances).run([a, b])
     for one, wanted in zip(found, symnet.function([x, y], outputs)(a, b), strict=True):
-        np.testing.assert_allclose(one, wanted, rtol=2e-5, atol=2e-5)
+        np.testing.assert_allclose(one, wanted, rtol=2e-5, atol=1e-4)
+
+
+# ---- rows in parts
+
+
+def parts(one):
+    (binding,) = one._bindings.values()
+    return {s.launch.parts for s in binding.bound.steps if isinstance(s, BoundKernel)}
+
+
+@pytest.mark.parametrize("shape", [(1, 50_000), (2, 40_001), (3, 100_000)], ids=str)
+def test_few_long_rows_are_cut_into_parts(shape):
+    p = T.nnet.softmax(x)
+    outputs = [
+        p, symnet.grad((p * y).sum(), x), T.argmax(x, axis=1), x.sum(axis=1) + 1,
+        T.any(x > 4, axis=1), x - y.mean(axis=1, keepdims=True),
+    ]  # fmt: skip
+    a, b = values(*shape), values(*shape, seed=1)
+    one = runner([x, y], outputs, device=Device(4))
+    found = one.run([a, b])
+    assert max(parts(one)) > 1
+    for f, wanted in zip(found, symnet.function([x, y], outputs)(a, b), strict=True):
+        np.testing.assert_allclose(f, wanted, rtol=2e-5, atol=1e-6)
+    again = runner([x, y], outputs, device=Device(4), downwards=True).run([a, b])
+    assert [f.tobytes() for f in found] == [f.tobytes() for f in again]
+
+
+def test_few_tall_columns_are_cut_into_parts():
+    outputs = [x.sum(axis=0), T.max(x * y, axis=0), T.nnet.softmax(x, axis=0)]
+    a, b = values(30_000, 5), values(30_000, 5, seed=1)
+    one = runner([x, y], outputs, device=Device(4))
+    found = one.run([a, b])
+    assert max(parts(one)) > 1
+    for f, wanted in zip(found, symnet.function([x, y], outputs)(a, b), strict=True):
+        np.testing.assert_allclose(f, wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_rows_whose_values_are_overwritten_are_not_cut():
+    """Every part would compute them again, from what the first has written."""
+    total = symnet.shared(np.zeros(2, "float32"), name="total")
+    mean = (x * total.dimshuffle(0, "x")).sum(axis=1)
+    updates = [(total, total + mean + 1)]
+    one = runner([x], [], updates, device=Device(4))
+    a = np.ones((2, 50_000), "float32")
+    for _ in range(3):
+        before = total.get_value()
+        one.run([a])
+        np.testing.assert_allclose(total.get_value(), before + before * 50_000 + 1)
+
+
+# ---- scatter
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+@pytest.mark.parametrize("n, bins", [(5000, 7), (1000, 900), (300, 1), (0, 3)])
+def test_scatter_into_a_vector(n, bins, downwards):
+    v, w = T.vector("v"), T.vector("w")
+    outputs = [T.inc_subtensor(v[labels], w), T.set_subtensor(v[labels], w)]
+    rng = np.random.default_rng(n)
+    start, at = values(bins), rng.integers(-bins, bins, n)
+    put = rng.integers(-9, 9, n).astype("float32")  # sums are exact
+    one = runner([v, w, labels], outputs, device=Device(4), downwards=downwards)
+    added, last = one.run([start, put, at])
+    wanted = start.astype("float64")
+    np.add.at(wanted, at, put)
+    np.testing.assert_allclose(added, wanted, rtol=1e-4, atol=1e-4)
+    wanted = start.copy()
+    for k, value in zip(at, put):
+        wanted[k] = value
+    assert np.array_equal(last, wanted)
+
+
+@pytest.mark.parametrize("columns", [1, 5, 300])
+def test_scatter_of_rows_is_in_order(columns):
+    """Sums of what cancels show the order: it is that of the indices, whoever owns them."""
+    outputs = [T.inc_subtensor(x[labels], y), T.set_subtensor(x[labels], y)]
+    rng = np.random.default_rng(columns)
+    start, at = values(50, columns), rng.integers(0, 50, 2000)
+    put = (values(2000, columns, seed=3) * 10.0 ** rng.integers(-6, 6, (2000, 1))).astype("float32")
+    one = runner([x, y, labels], outputs, device=Device(4))
+    added, last = one.run([start, put, at])
+    (binding,) = one._bindings.values()
+    assert max(s.launch.owners for s in binding.bound.steps) > 1
+    wanted, final = start.copy(), start.copy()
+    for k, row in zip(at, put):
+        wanted[k] += row
+        final[k] = row
+    assert added.tobytes() == wanted.tobytes() and last.tobytes() == final.tobytes()
+
+
+def test_scatter_with_several_indices():
+    m, j = T.lvector("m"), T.lvector("j")
+    w = T.vector("w")
+    one = runner([x, m, j, w], [T.inc_subtensor(x[m, j], w)], device=Device(4))
+    rng = np.random.default_rng(0)
+    start, put = np.zeros((6, 7), "float32"), rng.integers(0, 9, 700).astype("float32")
+    a, b = rng.integers(0, 6, 700), rng.integers(0, 7, 700)
+    wanted = start.copy()
+    np.add.at(wanted, (a, b), put)
+    assert np.array_equal(one.run([start, a, b, put])[0], wanted)
+
+
+# ---- sizes
 
 
 @settings(max_examples=30, deadline=None)
@@ -275,7 +379,22 @@ def test_errors_are_worded_as_on_the_cpu(monkeypatch):
         assert texts[0] == texts[1]
 
 
-# ---- permutations
+# ---- random numbers
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_draws_are_those_of_the_cpu_bit_for_bit(dtype):
+    streams = RandomStreams(12)
+    draws = [
+        streams.uniform((40, 33), dtype=dtype), streams.normal((7, 300), dtype=dtype),
+        streams.binomial((50,), p=0.3), streams.random_integers((60,), 0, 1000),
+    ]  # fmt: skip
+    outputs = [*draws, draws[0].T * 1, T.exp(draws[1]).sum(axis=0)]
+    on_cpu = symnet.function([], outputs, no_default_updates=True)()
+    found = runner([], outputs).run([])
+    for f, wanted in zip(found[:5], on_cpu[:5], strict=True):
+        assert f.tobytes() == wanted.tobytes()
+    np.testing.assert_allclose(found[5], on_cpu[5], rtol=1e-5)
 
 
 @settings(max_examples=20, deadline=None)

@@ -5,9 +5,9 @@ from math import prod
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symnet.backends.gpu.emit import Source
 from symnet.backends.gpu.launch import Device, launch
 from symnet.backends.gpu.prelude import THREADS
+from symnet.backends.gpu.source import Source
 from symnet.schedule.kernel import Kernel, Operand, Stage
 
 H100 = Device(multiprocessors=132)
@@ -71,9 +71,32 @@ def test_blocks(count, device):
     assert how.grid == min(count, device.multiprocessors * 32)
 
 
-def test_scatter_without_parallel_loops_is_one_block():
-    assert launch(kernel("serial", 1, 1, outer=0), source(1), [100], H100).grid == 1
-    assert launch(kernel("serial", 2, 2, outer=1), source(1), [1000, 100], H100).grid == 4
+@given(st.integers(0, 5000), st.integers(0, 10**6), DEVICES)
+def test_scatter_is_shared_out_among_owners(outer, ordered, device):
+    how = launch(kernel("serial", 2, 2, outer=1), source(1), [outer, ordered], device)
+    tiles = -(-outer // THREADS)
+    assert (how.grid == 0) == (outer * ordered == 0)
+    assert how.owners >= 1 and tiles * how.owners <= max(device.blocks, tiles)
+    assert how.grid <= tiles * how.owners
+
+
+def test_a_scatter_whose_indices_nobody_can_see_ahead_has_no_owners():
+    text = Source("", (), 0, 1, False)
+    how = launch(kernel("serial", 2, 2, outer=1), text, [1000, 100], H100)
+    assert (how.grid, how.owners) == (4, 1)
+
+
+@given(st.integers(1, 40), st.integers(0, 10**7), DEVICES, WIDTHS, st.booleans())
+def test_few_long_rows_are_cut_into_parts(rows, length, device, width, scratch):
+    k = kernel("rows", 1, 2, ["float32"] * scratch)
+    arguments = source(width), [rows, length], device, 0, [length] * scratch
+    how = launch(k, *arguments, splits=True)
+    assert launch(k, *arguments).parts == 1
+    if how.parts > 1:
+        assert how.tiles * how.parts <= device.blocks and how.grid == how.tiles * how.parts
+        assert not how.in_shared and how.scratch_rows == rows
+    elif length > 10**6:
+        assert 2 * rows > device.blocks  # there is enough to do without
 
 
 def test_long_rows_take_blocks_and_short_ones_share_them():
