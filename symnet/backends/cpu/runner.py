@@ -158,13 +158,20 @@ class Runner:
         except IndexError:
             return None
         if frame.threads != current_threads():
-            with self._lock:
-                self._bindings.clear()
-                self.free = []
+            self.clear()
             return None
         if frame.epoch != SharedVariable.epoch:
             self._attach(frame)
         return frame
+
+    def clear(self) -> None:
+        """Forget the bindings, their arenas, and the arrays of shared variables they hold; those of
+        a call that is running go when it is done."""
+        with self._lock:
+            for free in self._bindings.values():
+                free.clear()  # as in __del__
+            self._bindings.clear()
+            self.free = []
 
     def _attach(self, frame: LeasedFrame) -> None:
         """Enter the arrays that are not arguments into a frame."""

@@ -179,6 +179,7 @@ class Trainer:
                 callback.on_train_end()
         finally:
             self.feed.release()
+            self.step.free()  # it would hold the data until it runs again
             if started:
                 self.shown.close()
         return self.history

@@ -2,7 +2,9 @@
 
 import copy
 import functools
+import gc
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -659,3 +661,14 @@ def test_a_model_is_trained_by_one_call_at_a_time(call, targets):
     fit(other)
     assert same(model, other)
     getattr(model, call)(X, targets)  # afterwards, one may
+
+
+def test_after_training_nothing_holds_the_data():
+    X, y = np.ones((203, 7), "float32"), np.ones((203, 2), "float32")
+    model = nn.Sequential([nn.Dense(2)])
+    model.compile(loss="mean_squared_error")
+    before = sys.getrefcount(X), sys.getrefcount(y)
+    model.fit(X, y, verbose=0)
+    gc.collect()
+    assert (sys.getrefcount(X), sys.getrefcount(y)) == before
+    model.fit(X, y, verbose=0)  # with the function that let go

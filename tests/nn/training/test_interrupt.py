@@ -43,7 +43,7 @@ def test_the_completed_steps_are_kept(tmp_path, seconds):
     model, path = network(), tmp_path / "a"
     with pytest.raises(KeyboardInterrupt):
         model.fit(
-            X, Y, batch_size=SIZE, epochs=10**6, shuffle=False, verbose=0,
+            X, Y, batch_size=SIZE, epochs=20_000, shuffle=False, verbose=0,
             callbacks=[nn.Checkpoint(path, every=7), Arm(seconds)],
         )  # fmt: skip
     (count,) = (v for v in model._program[1].optimizer_state if v.name == "adam_step")
