@@ -438,7 +438,7 @@ class Layer:
             if value.shape != shape or value.dtype.name != config.floatX:
                 raise DataError(
                     f"{self.name}.{name} is {value.dtype}{value.shape}, "
-                    f"the layer wants {config.floatX}{shape}"
+                    f"the layer wants {config.floatX}{shape} (its dtype is symnet.config.floatX)"
                 )
             return value
         if self._generator is None:

@@ -242,7 +242,8 @@ class Trainable:
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Any]:
         """One step on all of these examples; loss and metrics before the step, by name.
 
-        Arguments and errors as of `fit`, but nothing watches for numbers that are not finite.
+        Arguments and errors as of `fit`, but nothing watches for numbers that are not finite. A
+        learning-rate schedule counts epochs of `fit`; here it stays where that left it.
         """
         settings = self._checked_settings("train_on_batch")
         examples = self._examples(settings, x, y, sample_weight)
