@@ -10,6 +10,7 @@ import errno
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -38,14 +39,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not given:
         parser.print_help()
         return 0
+    if sys.stdout is None:  # closed before Python started: nobody wants to read anything
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     arguments = parser.parse_args(given)
     rest = arguments.arguments
     try:
-        if arguments.command == "bench":
-            # loaded by name: the benchmarks stand above all rooms, and nothing depends on them
-            status = importlib.import_module("symnet.benchmarks").main(rest)
-        else:
-            status = importlib.import_module(f"symnet.cli.{arguments.command}").main(rest)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            if arguments.command == "bench":
+                # loaded by name: the benchmarks stand above all rooms, and nothing depends on them
+                status = importlib.import_module("symnet.benchmarks").main(rest)
+            else:
+                status = importlib.import_module(f"symnet.cli.{arguments.command}").main(rest)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _say("interrupted", 130)
@@ -58,13 +63,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno == errno.ENOSPC and error.filename is None:  # files of ours are named
             _drop_output()
             return _say(f"standard output: {error.strerror}", 2)
-        return _say(error, 2)
+        named = error.filename is not None and error.strerror
+        return _say(f"{error.filename}: {error.strerror}" if named else error, 2)
+    except MemoryError as error:
+        return _say(f"not enough memory: {error}".removesuffix(": "), 2)
     return int(status)
 
 
 def _drop_output() -> None:
     """Python's own flush at the end must not complain again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    """As errors are shown: one line, and not the line of symnet's own code that warns."""
+    _say(f"warning: {message}", 0)
 
 
 def _say(message: object, status: int) -> int:

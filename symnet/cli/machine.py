@@ -79,14 +79,13 @@ def why_not_writable(folder: Path) -> str:
         place = place.parent
     if not place.is_dir():
         return f"{place} is no folder"
-    if place != folder:
-        return "" if os.access(place, os.W_OK | os.X_OK) else f"{place} may not be written"
     try:
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"x")
             file.flush()
     except OSError as problem:
-        return problem.strerror or str(problem)
+        reason = problem.strerror or str(problem)
+        return reason if place == folder else f"{place} cannot be written: {reason}"
     return ""
 
 

@@ -35,11 +35,14 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     require("symnet mnist", "matplotlib", "rich", "safetensors")
     folder = Path(arguments.output)
+    earlier: dict[str, Any] = {}
     if arguments.resume:  # what is not given is as it was
         earlier = earlier_settings(folder)
         parser.set_defaults(**{name: str(value) for name, value in earlier.items()})
         arguments = parser.parse_args(argv)
     settings = _settings(parser, arguments)
+    if arguments.resume and (folder / CHECKPOINT).exists():
+        _same_run(settings, earlier, folder)
     check_folder(folder)
     with config.change(threads=arguments.threads or config.threads):
         return _run(settings, arguments.data, folder, arguments.resume)
@@ -141,8 +144,29 @@ def _settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
     return Settings(**values)
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    """An argparse type: whole numbers from `least`."""
+def _same_run(settings: Settings, earlier: dict[str, Any], folder: Path) -> None:
+    """Raise ConfigError where options differ from those of the run that is to go on."""
+    now = dataclasses.asdict(settings)
+    different = [name for name in earlier if now[name] != earlier[name]]
+    if different:
+        what = ", ".join(
+            f"--{name.replace('_', '-')} {earlier[name]}, not {now[name]}" for name in different
+        )
+        raise ConfigError(
+            f"--resume: the run in {folder} has {what}; it can only go on as it was started: "
+            "leave the option out, or start another run with another --output"
+        )
+
+
+def _folder(text: str) -> str:
+    """An argparse type: names of folders. An empty one is a variable of the shell without value."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a folder is empty")
+    return text
+
+
+def _whole(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """An argparse type: whole numbers from `least` to `most`."""
 
     def parse(text: str) -> int:
         try:
@@ -151,6 +175,8 @@ def _whole(least: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{value} is more than {most}")
         return value
 
     return parse
@@ -189,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model", choices=MODELS, default=default.model,
         help="mlp (default): a hidden layer of rectified linear units; logistic: none")  # fmt: skip
-    add("--hidden", type=_whole(1), default=default.hidden, metavar="N",
+    add("--hidden", type=_whole(1, 2**31 - 1), default=default.hidden, metavar="N",
         help=f"hidden units of mlp (default {default.hidden})")  # fmt: skip
     add("--optimizer", choices=LEARNING_RATES, default=default.optimizer,
         help=f"update rule (default {default.optimizer})")  # fmt: skip
@@ -215,8 +241,10 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="go on with the run in the output folder; start one if there is none",
     )
-    add("--data", metavar="FOLDER", help="the four idx files of MNIST, gzipped or not")
+    add(
+        "--data", type=_folder, metavar="FOLDER", help="the four idx files of MNIST, gzipped or not"
+    )
     add("--threads", type=_whole(1), metavar="N", help="default: all that this process may use")
-    add("--output", default="runs/mnist", metavar="FOLDER",
+    add("--output", type=_folder, default="runs/mnist", metavar="FOLDER",
         help="for model, history and pictures (default runs/mnist)")  # fmt: skip
     return parser

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -59,7 +61,10 @@ def test_usage_errors(run, arguments):
     "error, status, text",
     [
         (DataError("a file\n  is bad"), 2, "symnet: a file is bad\n"),
-        (FileNotFoundError(2, "No such file", "x"), 2, "symnet: [Errno 2] No such file: 'x'\n"),
+        (FileNotFoundError(2, "No such file", "x"), 2, "symnet: x: No such file\n"),
+        (OSError("odd"), 2, "symnet: odd\n"),
+        (MemoryError("Unable to\nallocate"), 2, "symnet: not enough memory: Unable to allocate\n"),
+        (MemoryError(), 2, "symnet: not enough memory\n"),
         (KeyboardInterrupt(), 130, "symnet: interrupted\n"),
     ],
 )
@@ -69,6 +74,19 @@ def test_errors_are_one_line(run, monkeypatch, error, status, text):
 
     monkeypatch.setattr(info_command, "facts", fail)
     assert run("info") == (status, "", text)
+
+
+def test_warnings_are_one_line(run, monkeypatch):
+    def warn():
+        warnings.warn("something\n  is odd", RuntimeWarning, stacklevel=1)
+        return [("name", "value")]
+
+    monkeypatch.setattr(info_command, "facts", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        status, out, err = run("info")
+    assert (status, err) == (0, "symnet: warning: something is odd\n")
+    assert out.startswith("name               value\n")
 
 
 def test_bugs_are_not_hidden(run, monkeypatch):
@@ -84,6 +102,15 @@ def test_as_a_module_into_a_closed_pipe():
     _, err = process.communicate(timeout=60)
     assert process.returncode == 141
     assert err == b""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a descriptor by the shell")
+@pytest.mark.parametrize("arguments", ["info", "cache", "mnist --help", "--version"])
+def test_a_standard_output_that_is_closed_is_no_error(arguments):
+    command = f"exec {shlex.quote(sys.executable)} -m symnet {arguments} >&-"
+    done = subprocess.run(command, shell=True, cwd=ROOT, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
 
 
 # ---- where the command starts
