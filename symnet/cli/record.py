@@ -107,7 +107,7 @@ def draw(model: Any, settings: Settings, digits: Digits, folder: Path, title: st
     yield MISTAKES
     first = next(layer for layer in model.layers if isinstance(layer, nn.Dense))
     weights, shape = first.kernel.get_value(borrow=True), digits.test_images.shape[1:]
-    units = "classes" if settings.model == "logistic" else "hidden units"
+    units = "classes, 0 to 9 row by row" if settings.model == "logistic" else "hidden units"
     shown = min(100, weights.shape[1])
     which = f"the {shown} strongest of " if shown < weights.shape[1] else ""
     plots.filters(

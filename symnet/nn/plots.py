@@ -244,10 +244,10 @@ def _curve(axes: Any, name: str, numbers: np.ndarray, series: Mapping[str, np.nd
         lowest = min((float(v[v > 0].min()) for v in found if (v > 0).any()), default=0.0)
         if lowest > 0 and all(_between(v, 1e-300, math.inf) for v in found):
             axes.set_yscale("log")
-            _plain_ticks(axes)
             # single steps may be fitted perfectly; they shall not squeeze the curves
             low, high = axes.get_ylim()
             axes.set_ylim(max(low, 0.5 * lowest), high)
+            _plain_ticks(axes)
     axes.set_ylabel(name.replace("_", " ") + (" in %" if share else ""))
     axes.legend(loc="best")
     axes.grid(alpha=0.3)
@@ -273,7 +273,9 @@ def _plain_ticks(axes: Any) -> None:
     """0.05, not 5 x 10^-2; a loss often stays within one decade, where ticks need numbers most."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter  # noqa: PLC0415
 
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_ylim()
+    wide = math.log10(high) - math.log10(low) > 5  # 2 and 5 would crowd, or Matplotlib drop all
+    axes.yaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

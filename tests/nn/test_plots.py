@@ -65,6 +65,14 @@ def test_odd_losses_are_drawn(tmp_path, loss):
     assert (tmp_path / "a.png").stat().st_size > 2000
 
 
+@pytest.mark.parametrize("first", [1e3, 1e6, 1e8, 1e12, 1e30])
+def test_losses_of_many_magnitudes_have_numbers_at_their_ticks(first):
+    figure = plots.curves({"loss": np.geomspace(first, 1e-2, 5).tolist()})
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    assert 3 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= 18
+
+
 def test_small_differences_have_numbers_at_their_ticks():
     figure = plots.curves({"loss": [0.5, 0.48], "val_loss": [0.6, 0.61]})
     figure.canvas.draw()

@@ -30,7 +30,7 @@ _TOKENS = re.compile(
     r"|(?P<d>\b\d+(?:\.\d+)?(?:e[+-]?\d+)?\b)|(?P<f>\b[a-z_]\w*(?=\())"
 )
 _KIND_WORDS = {
-    "gemm": "matrix product (BLAS)",
+    "gemm": "matrix product",
     "map": "element by element",
     "rows": "reduces along rows",
     "columns": "reduces down columns",
@@ -371,7 +371,7 @@ class _Page:
             "machine code of them, once. <code>p0</code>, <code>p1</code> ... are the arrays, "
             "<code>s0</code>, <code>s1</code> ... sizes and strides, so the same code serves all "
             "sizes; <code>lo</code> and <code>hi</code> bound the part that one thread does. "
-            "Matrix products are not generated: they call BLAS."
+            "Matrix products are not generated: they call a kernel written by hand, or the BLAS."
         )
         found = [f'<h2>The kernels</h2><p class="lead">{lead}</p>']
         if not self.report.kernels:
