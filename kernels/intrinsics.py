@@ -53,9 +53,12 @@ __all__ = [
     "prefetch",
     "store",
     "system_call",
+    "transpose_in",
+    "transpose_out",
 ]
 
 SCOPES = 24
+TILE = 16  # rows and columns of what `transpose_in` and `transpose_out` move
 DTYPES = {
     "bool": types.boolean,
     **{f"int{n}": getattr(types, f"int{n}") for n in (8, 16, 32, 64)},
@@ -467,6 +470,113 @@ call_sgemm = _matrix_product("call_sgemm", types.float32, _F32)
 call_dgemm = _matrix_product("call_dgemm", types.float64, _F64)
 call_sgemv = _matrix_vector("call_sgemv", types.float32, _F32)
 call_dgemv = _matrix_vector("call_dgemv", types.float64, _F64)
+
+
+# ---- transposing ----
+
+_ROW = ir.VectorType(_F32, TILE)
+_MASK = ir.VectorType(ir.IntType(1), TILE)
+
+
+def _transposed(builder, rows):
+    """Exchange of ever larger blocks off the diagonal: log2(TILE) shuffles per row."""
+    rows, distance = list(rows), 1
+    while distance < TILE:
+        keep = [e if e & distance == 0 else e - distance + TILE for e in range(TILE)]
+        give = [e + distance if e & distance == 0 else e + TILE for e in range(TILE)]
+        for low in range(TILE):
+            if low & distance == 0:
+                pair = rows[low], rows[low + distance]
+                for place, order in ((low, keep), (low + distance, give)):
+                    mask = ir.Constant(ir.VectorType(_I32, TILE), order)
+                    rows[place] = builder.shuffle_vector(*pair, mask)
+        distance *= 2
+    return rows
+
+
+def _below(builder, count):
+    """Mask of the first `count` elements of a row."""
+    numbers = ir.Constant(ir.VectorType(_I64, TILE), list(range(TILE)))
+    empty = ir.Constant(ir.VectorType(_I64, TILE), ir.Undefined)
+    first = builder.insert_element(empty, count, _I32(0))
+    order = ir.Constant(ir.VectorType(_I32, TILE), [0] * TILE)
+    return builder.icmp_signed("<", numbers, builder.shuffle_vector(first, empty, order))
+
+
+def _least(builder, a, b):
+    return builder.select(builder.icmp_signed("<", a, b), a, b)
+
+
+def _tile(name, write):
+    """A function of the module, called from where the intrinsic stands: it is large."""
+
+    def generate(context, builder, signature, args):
+        pointer = _F32.as_pointer()
+        kinds = [pointer, _I64, _I64, pointer, _I64, _I64, _I64, _I64]
+        module = builder.module
+        function = module.globals.get(f"symnet.{name}")
+        if function is None:
+            function = ir.Function(module, ir.FunctionType(_VOID, kinds), f"symnet.{name}")
+            function.linkage = "internal"
+            inside = ir.IRBuilder(function.append_basic_block())
+            write(inside, *function.args)
+            inside.ret_void()
+        values = [builder.bitcast(a, k) if k is pointer else a for a, k in zip(args, kinds)]
+        builder.call(function, values)
+        return context.get_dummy_value()
+
+    def tile(typing_context, to, at, stride, source, where, step, rows, columns):
+        single = types.CPointer(types.float32)
+        if (to, source) == (single, single):
+            return types.void(single, *[_WORD] * 2, single, *[_WORD] * 4), generate
+        return None
+
+    return _named(tile, name)
+
+
+def _row_place(builder, base, first, stride, number):
+    offset = builder.add(first, builder.mul(stride, _I64(number)))
+    place = builder.gep(base, [offset], inbounds=True, source_etype=_F32)
+    return builder.bitcast(place, _ROW.as_pointer())
+
+
+def _write_in(builder, to, at, stride, source, where, step, rows, columns):
+    kind = ir.FunctionType(_ROW, [_ROW.as_pointer(), _I32, _MASK, _ROW])
+    load_some = cgutils.get_or_insert_function(builder.module, kind, "llvm.masked.load.v16f32.p0")
+    mask, last = _below(builder, columns), builder.sub(rows, _I64(1))
+    zeros = ir.Constant(_ROW, [0.0] * TILE)
+    loaded = []
+    for number in range(TILE):
+        row = builder.mul(_least(builder, _I64(number), last), step)
+        place = _row_place(builder, source, builder.add(where, row), step, 0)
+        loaded.append(builder.call(load_some, [place, _I32(4), mask, zeros]))
+    for number, row in enumerate(_transposed(builder, loaded)):
+        builder.store(row, _row_place(builder, to, at, stride, number), align=4)
+
+
+def _write_out(builder, to, at, stride, source, where, step, rows, columns):
+    kind = ir.FunctionType(_VOID, [_ROW, _ROW.as_pointer(), _I32, _MASK])
+    store_some = cgutils.get_or_insert_function(builder.module, kind, "llvm.masked.store.v16f32.p0")
+    loaded = [
+        builder.load(_row_place(builder, source, where, step, number), align=4, typ=_ROW)
+        for number in range(TILE)
+    ]
+    for number, row in enumerate(_transposed(builder, loaded)):
+        within = builder.icmp_signed("<", _I64(number), rows)
+        mask = _below(builder, builder.select(within, columns, _I64(0)))
+        place = _row_place(builder, to, at, stride, number)
+        builder.call(store_some, [row, place, _I32(4), mask])
+
+
+# transpose_in(to, at, stride, source, where, step, rows, columns), all in float32:
+#     to[at + j * stride + r] = source[where + min(r, rows - 1) * step + j] for r, j < TILE,
+# and 0 where j >= columns, which is not read. rows and columns are at least 1.
+transpose_in = _tile("transpose_in", _write_in)
+
+# transpose_out(to, at, stride, source, where, step, rows, columns):
+#     to[at + r * stride + j] = source[where + j * step + r] for r < rows, j < columns, both < TILE;
+# TILE rows of the source are read.
+transpose_out = _tile("transpose_out", _write_out)
 
 
 # ---- the processor ----

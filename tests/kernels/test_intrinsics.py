@@ -252,3 +252,35 @@ call_{letter}gemv(w[1], 111, 3, 5, 2.0, w[2], 5, w[5], 1, 3.0, w[6], 1)
         run(kernel, words(gemm, gemv, a, b, c, x, y), 0, 0)
         np.testing.assert_allclose(c, expected, rtol=1e-6)
         np.testing.assert_allclose(y, vector, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 16, 40])
+@pytest.mark.parametrize("columns", [1, 7, 16, 40])
+def test_transposing_squares(rows, columns):
+    """Rows beyond the last repeat it, columns beyond the last are 0 and are not read; on the way
+    back nothing else is written."""
+    size = intrinsics.TILE
+    there = compiled(
+        """
+p, q = as_ptr_float32(invariant_word(args, 0)), as_ptr_float32(invariant_word(args, 1))
+transpose_in(q, 3, 64, p, 0, 50, lo, hi)
+"""
+    )
+    back = compiled(
+        """
+p, q = as_ptr_float32(invariant_word(args, 0)), as_ptr_float32(invariant_word(args, 1))
+transpose_out(p, 0, 50, q, 3, 64, lo, hi)
+"""
+    )
+    source = np.arange(size * 50, dtype="float32").reshape(size, 50)
+    square = np.full((size, 64), -1, "float32")
+    run(there, words(source, square), rows, columns)
+    inside = source[np.minimum(np.arange(size), rows - 1), :size].copy()
+    inside[:, columns:] = 0
+    assert (square[:, 3 : 3 + size] == inside.T).all()
+    assert (square[:, :3] == -1).all() and (square[:, 3 + size :] == -1).all()
+    target = np.full((size, 50), -2, "float32")
+    run(back, words(target, square), rows, columns)
+    written = np.full_like(target, -2)
+    written[:rows, : min(columns, size)] = source[:rows, : min(columns, size)]
+    assert (target == written).all()

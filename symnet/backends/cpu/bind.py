@@ -1,8 +1,9 @@
 """Binding: a linked program for concrete sizes becomes a frame that can be called.
 
 A frame owns the argument blocks, the arena and the step table of one call at a time. Binding is a
-few NumPy operations and one pass over the steps, no compilation: a new batch size costs
-microseconds (design D15).
+few NumPy operations and one pass over the steps: a new batch size costs microseconds (design D15).
+It compiles nothing, except that the first binding with thousands of short rows compiles their
+variant of a kernel (lanes.py).
 """
 
 import heapq
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from symnet.backends.cpu import lanes
 from symnet.backends.cpu import tape_layout as layout
 from symnet.backends.cpu.blas import blas
 from symnet.backends.cpu.compile import native_function
@@ -37,7 +39,8 @@ class Functions:
         self.kernels = [native_function(emit(k), "kernel") for k in linked.program.kernels]
         across = {linked.steps[first + 1].number for first, p in linked.pairs.items() if p.either}
         kernels = linked.program.kernels
-        self.across = {n: native_function(emit(kernels[n], across=True), "kernel") for n in across}
+        self.across = {n: native_function(emit(kernels[n], "across"), "kernel") for n in across}
+        self._lanes: dict[int, int] = {}
         kinds = {(s.kind, s.number) for s in linked.steps}
         self.gemm: dict[int, int] = {}
         self.blas: dict[int, int] = {}
@@ -53,6 +56,16 @@ class Functions:
         self.shuffle = 0
         if ("shuffle", 0) in kinds:
             self.shuffle = native_function(permutation.source(), "shuffle")
+        self._program = linked.program
+
+    def lanes(self, number: int) -> int:
+        """The variant of a kernel for many short rows, compiled or loaded when first bound: few
+        programs need it, and the others should not wait for it."""
+        address = self._lanes.get(number)
+        if address is None:
+            address = native_function(emit(self._program.kernels[number], "lanes"), "kernel")
+            self._lanes[number] = address
+        return address
 
 
 class Frame:
@@ -184,8 +197,11 @@ class Frame:
                     block = self.pairs[done]
                     block[layout.PAIR_FN], block[layout.PAIR_ARGS] = function, args
                     across = pair.either and self.args[step.first + gemm.AXIS] == gemm.BY_COLUMNS
-                    kernels = functions.across if across else functions.kernels
-                    block[layout.PAIR_NEXT_FN] = kernels[following.number]
+                    block[layout.PAIR_NEXT_FN] = (
+                        functions.across[following.number]
+                        if across
+                        else self._kernel(following, functions, number)
+                    )
                     block[layout.PAIR_NEXT_ARGS] = base + following.first * layout.WORD
                     block[layout.PAIR_SCALE] = number(step.work[1]) if pair.flat else 1
                     function, args = pool().functions["pair"], block.ctypes.data
@@ -229,7 +245,7 @@ class Frame:
             return functions.gemm[size], extent, plan.slabs, plan.align
         if step.kind == "shuffle":
             return functions.shuffle, 1, 1, 1
-        address = functions.kernels[step.number]
+        address = self._kernel(step, functions, number)
         if isinstance(step.extent, int) and step.extent == ALWAYS:
             return address, 1, 1, 1
         extent = number(step.extent)
@@ -244,6 +260,13 @@ class Frame:
         slabs = threads if work < 40 * SHARE_NS else 4 * threads
         align = 16 if extent >= 64 * slabs else 1
         return address, extent, min(slabs, extent), align
+
+    def _kernel(self, step: StepPlan, functions: Functions, number) -> int:  # type: ignore[no-untyped-def]
+        """The address of a kernel in the variant for these sizes."""
+        kernel = self.linked.program.kernels[step.number]
+        if lanes.pays(kernel, [number(ref) for ref in step.work]) and lanes.suits(kernel):
+            return functions.lanes(step.number)
+        return functions.kernels[step.number]
 
 
 def _round(size: int) -> int:

@@ -17,6 +17,7 @@ the last kept loop if it is the only one or else the outermost (columns), or the
 import contextlib
 from collections.abc import Iterable, Iterator
 
+from symnet.backends.cpu import lanes
 from symnet.ops import scalar
 from symnet.schedule.kernel import (
     Accumulator,
@@ -70,13 +71,14 @@ def words(kernel: Kernel) -> int:
     return scratch_word(kernel, scratch) + (kernel.form == "blocks")
 
 
-def emit(kernel: Kernel, across: bool = False) -> str:
+def emit(kernel: Kernel, variant: str = "") -> str:
     """The Numba text of a kernel; its entry is called `kernel`.
 
-    across  of a map over two loops: lo..hi counts the inner one
+    variant  "across": of a map over two loops, lo..hi counts the inner one
+             "lanes": of rows that `lanes.suits`, for at most `lanes.SHORT` columns
     """
-    if across:
-        return _Across(kernel).text()
+    if variant:
+        return {"across": _Across, "lanes": _Lanes}[variant](kernel).text()
     forms = {
         "map": _Map, "serial": _Serial, "rows": _Rows, "blocks": _Blocks, "columns": _Columns,
     }  # fmt: skip
@@ -308,6 +310,113 @@ class _Rows(_Emitter):
                     self.reduce(stage, self.over(range(k.kept, last)), last, "0", f"s{last}")
                     for a in filter(needs_wide, stage.accumulators):
                         self.put(f"{a.name} = np.float32({a.name}_wide)")
+
+
+class _Lanes(_Emitter):
+    """Short rows side by side, see lanes.py: `b0`, `b1`, ... hold what is loaded and stored,
+    `v_r` a row value `v` that is read in another loop than it is computed in."""
+
+    def body(self) -> None:
+        k = self.kernel
+        still = still_names(k)
+        buffers = lanes.buffered(k)
+        parts = lanes.parts(k, still)
+        arrays = lanes.storage(k, parts)
+        self.buffers = {access: f"b{number}" for access, number in arrays.items()}
+        kept = lanes.crossing(parts)
+        for stage in k.stages:
+            row = [s for s in stage.row if not isinstance(s, Store)]
+            self.statements(s for s in row if s.name in still)
+        kinds = {name: access for access, name in self.buffers.items()}
+        for name, (operand, index) in sorted(kinds.items()):
+            size = lanes.LANES * (lanes.SHORT if index.strides[1] else 1)
+            self.put(f"{name} = {self.use('stack_' + k.operands[operand].dtype)}({size})")
+        for name, dtype in kept.items():
+            self.put(f"{name}_r = {self.use('stack_' + dtype)}({lanes.LANES})")
+        with self.block(f"for from_ in range(lo, hi, {lanes.LANES}):"):
+            self.put(f"rows = min({lanes.LANES}, hi - from_)")
+            self.put(f"width = (rows + {lanes.VECTOR - 1}) & {-lanes.VECTOR}")
+            for access, loaded in buffers.items():
+                if loaded:
+                    self._copy(access, "width")
+            for part in parts:
+                self._part(part, kept)
+            for operand, index in buffers:
+                if k.operands[operand].written and not k.operands[operand].per_thread:
+                    self._copy((operand, index), "rows")
+
+    def _copy(self, access: lanes.Access, count: str) -> None:
+        """Fill the buffer of an access, for `width` lanes, or write it back, for `rows`."""
+        operand, index = access
+        fill = count == "width"
+        if self.kernel.operands[operand].dtype == "float32" and index.strides[1] == 1:
+            self._copy_tiles(access, fill)
+            return
+        with self.block(f"for c in range({count}):"):
+            self.put(f"i0 = from_ + {'min(c, rows - 1)' if fill else 'c'}")
+            with self.block(*(self.over([1]) if index.strides[1] else [])):
+                if fill:
+                    self._write(access, self.load(operand, self.index(index)))
+                else:
+                    self.put(self.store(operand, self.index(index), self._read(access)))
+
+    def _copy_tiles(self, access: lanes.Access, fill: bool) -> None:
+        """The same by squares, where the columns lie one behind the other."""
+        operand, index = access
+        tile = lanes.VECTOR
+        with self.block(f"for c in range(0, rows, {tile}):", f"for i1 in range(0, s1, {tile}):"):
+            self.put("i0 = from_ + c")
+            buffer = f"{self.buffers[access]}, i1 * {lanes.LANES} + c, {lanes.LANES}"
+            memory = f"p{operand}, {self.index(index)}, {index.strides[0]}"
+            if fill:
+                call = f"{self.use('transpose_in')}({buffer}, {memory}, rows - c, s1 - i1)"
+            else:
+                call = f"{self.use('transpose_out')}({memory}, {buffer}, rows - c, s1 - i1)"
+            self.put(call)
+
+    def _read(self, access: lanes.Access) -> str:
+        return f"{self.use('load')}({self.buffers[access]}, {self._place(access)})"
+
+    def _write(self, access: lanes.Access, value: str) -> None:
+        self.put(f"{self.use('store')}({self.buffers[access]}, {self._place(access)}, {value})")
+
+    def _place(self, access: lanes.Access) -> str:
+        return f"i1 * {lanes.LANES} + c" if access[1].strides[1] else "c"
+
+    def _keep(self, name: str, value: str) -> None:
+        self.put(f"{self.use('store')}({name}_r, c, {value})")
+
+    def _part(self, part: lanes.Part, kept: dict[str, str]) -> None:
+        """One loop over the lanes."""
+        loop = "for c in range(width):"
+        with self.block(*(["for i1 in range(s1):"] if part.inner else []), loop):
+            if any(self._needs_row(s) for s in part.statements):
+                self.put("i0 = from_ + min(c, rows - 1)")
+            for s in part.statements:
+                if not isinstance(s, (Load, Store)) or (s.operand, s.index) not in self.buffers:
+                    self.statements([s])
+                elif isinstance(s, Load):
+                    self.put(f"{s.name} = {self._read((s.operand, s.index))}")
+                else:
+                    self._write((s.operand, s.index), self.argument(s.value))
+                if not isinstance(s, Store) and s.name in kept:
+                    self._keep(s.name, s.name)
+            for a in part.starting:
+                self._keep(a.name, initial(a))
+            for a in part.accumulators:
+                self.put(f"{a.name} = {self.use('load')}({a.name}_r, c)")
+                self.accumulate(a)
+                self._keep(a.name, a.name)
+        names = [s.name for s in part.statements if not isinstance(s, Store)]
+        for name in [*names, *(a.name for a in part.accumulators)]:
+            if name in kept:
+                self.elsewhere[name] = f"{self.use('load')}({name}_r, c)"
+
+    def _needs_row(self, s: Statement) -> bool:
+        """Whether a statement reads the number of the row."""
+        if not isinstance(s, (Load, Counter)) or s.index.strides[0] == 0:
+            return False
+        return isinstance(s, Counter) or (s.operand, s.index) not in self.buffers
 
 
 class _Blocks(_Emitter):
