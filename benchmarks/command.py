@@ -72,7 +72,11 @@ def _names(table: dict) -> object:
 
 def _positive(kind: type) -> object:
     def parse(text: str) -> float:
-        value = kind(text)
+        try:
+            value = kind(text)
+        except ValueError:
+            number = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"{text!r} is no {number}") from None
         if not value > 0:
             raise argparse.ArgumentTypeError(f"{text} is not positive")
         return value

@@ -40,6 +40,8 @@ def test_bench_is_handed_its_arguments(run):
     status, _, err = run("bench", "--rounds", "0")
     assert status == 2
     assert "--rounds" in err
+    assert "--rounds: 'x' is no whole number\n" in run("bench", "--rounds", "x")[2]
+    assert "--seconds: 'x' is no number\n" in run("bench", "--seconds", "x")[2]
 
 
 def test_without_arguments_it_helps(run):
