@@ -1,4 +1,4 @@
-"""Sphinx: `sphinx-build -W -n docs docs/_build/html` makes the site from the pages in this folder.
+"""Sphinx: `sphinx-build -W -n docs docs/_build` makes the site from the pages in this folder.
 
 Every page is Markdown that reads well without Sphinx, too. What plain Markdown cannot say (the
 navigation, the API reference) is added by `_extensions/pages.py` while building.
