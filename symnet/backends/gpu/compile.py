@@ -67,6 +67,13 @@ def compile_module(sources: Iterable[Source], architecture: int = HOPPER) -> Mod
     return module
 
 
+def assembly(sources: Iterable[Source], architecture: int = HOPPER) -> str:
+    """Kernels as PTX, the assembler of a virtual device. For people and tests; not kept."""
+    options = f"--gpu-architecture=compute_{architecture}", *OPTIONS[:2]
+    code, _ = nvrtc().compile(module_text(sources), options, "PTX")
+    return code.rstrip(b"\0").decode()
+
+
 def resources(log: str) -> dict[str, Resources]:
     """What ptxas says about each function."""
     found: dict[str, Resources] = {}
@@ -100,8 +107,8 @@ class Nvrtc:
         self._library.nvrtcGetSupportedArchs(found)
         return tuple(sorted(found))
 
-    def compile(self, text: str, options: Iterable[str]) -> tuple[bytes, str]:
-        """The cubin of a text, and the log. Errors: BackendError with the log."""
+    def compile(self, text: str, options: Iterable[str], kind: str = "CUBIN") -> tuple[bytes, str]:
+        """The cubin (or kind="PTX") of a text, and the log. Errors: BackendError with the log."""
         library = self._library
         program = ctypes.c_void_p()
         status = library.nvrtcCreateProgram(
@@ -114,23 +121,19 @@ class Nvrtc:
             status = library.nvrtcCompileProgram(
                 program, len(given), (ctypes.c_char_p * len(given))(*given)
             )
-            log = self._text(program, "ProgramLog")
+            log = self._read(program, "ProgramLog").rstrip(b"\0").decode(errors="replace")
             if status:
                 raise BackendError(f"NVRTC: {self._error(status)}\n{log[:4000]}")
-            size = ctypes.c_size_t()
-            library.nvrtcGetCUBINSize(program, ctypes.byref(size))
-            code = ctypes.create_string_buffer(size.value)
-            library.nvrtcGetCUBIN(program, code)
-            return code.raw, log
+            return self._read(program, kind), log
         finally:
             library.nvrtcDestroyProgram(ctypes.byref(program))
 
-    def _text(self, program: ctypes.c_void_p, what: str) -> str:
+    def _read(self, program: ctypes.c_void_p, what: str) -> bytes:
         size = ctypes.c_size_t()
         getattr(self._library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
-        text = ctypes.create_string_buffer(size.value)
-        getattr(self._library, f"nvrtcGet{what}")(program, text)
-        return text.value.decode(errors="replace")
+        content = ctypes.create_string_buffer(size.value)
+        getattr(self._library, f"nvrtcGet{what}")(program, content)
+        return content.raw
 
     def _error(self, status: int) -> str:
         self._library.nvrtcGetErrorString.restype = ctypes.c_char_p

@@ -24,11 +24,12 @@ class Emulating(Runner):
     """Takes the place of the CPU's runner in `symnet.function`; all calls go to the device."""
 
     device = SMALL
+    downwards = False
 
     def __init__(self, linked, inputs, shared, constants, origins, profile=False):
         super().__init__(linked, inputs, shared, constants, origins, profile)
         self.emulated = EmulatedRunner(
-            linked.program, inputs, shared, constants, origins, self.device
+            linked.program, inputs, shared, constants, origins, self.device, 0, self.downwards
         )
 
     def run(self, arrays):
@@ -38,6 +39,7 @@ class Emulating(Runner):
 
     def map(self, sequences, count, between=None, limit_ns=0):
         results = []
+        sequences = [s.copy() for s in sequences]  # what is updated may be among them
         for k in range(count):
             results.append(self.run([s[k, ...] for s in sequences]))
             if between is not None and between(k + 1):
@@ -48,20 +50,20 @@ class Emulating(Runner):
         return [np.stack(r) for r in zip(*results)]
 
 
-def mirrored(path, skip=()):
+def mirrored(path, skip=(), only=()):
     """The test functions of a module, to run on the emulated device, under names of its own.
 
-    skip  tests of what only the CPU's runtime does
+    skip, only  where some test what only the CPU's runtime does: those, or the others
     """
     file = TESTS / path
     spec = importlib.util.spec_from_file_location(f"mirrored_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     found = {n: t for n, t in vars(module).items() if n.startswith("test_")}
-    unknown = set(skip) - found.keys()
+    unknown = {*skip, *only} - found.keys()
     assert not unknown, f"{path} has no {unknown}"
     for name, test in found.items():
-        if name not in skip:
+        if name not in skip and (not only or name in only):
             yield f"{name}__{file.stem}", pytest.mark.usefixtures("on_device")(test)
 
 

@@ -1,11 +1,13 @@
 """CUDA text to compiled modules, by NVRTC."""
 
+import re
+
 import pytest
 
 import symnet.tensor as T
 from symnet.backends.gpu import compile as cuda
 from symnet.backends.gpu import shuffle
-from symnet.backends.gpu.compile import compile_module, nvrtc, resources
+from symnet.backends.gpu.compile import assembly, compile_module, nvrtc, resources
 from symnet.backends.gpu.emit import emit
 from symnet.backends.gpu.source import Source
 from symnet.config import cache_folder
@@ -14,12 +16,12 @@ from symnet.rewrite import optimise
 from symnet.schedule.buffers import plan
 
 pytestmark = pytest.mark.skipif(not cuda.available(), reason="NVRTC is not installed")
-x = T.matrix("x")
+x, d, w, labels = T.matrix("x"), T.dmatrix("d"), T.vector("w"), T.lvector("labels")
 
 
 def sources(expression):
     results, _ = optimise([expression])
-    return [emit(k) for k in plan([x], results)[0].kernels]
+    return [emit(k) for k in plan([x, d, w, labels], results)[0].kernels]
 
 
 @pytest.fixture
@@ -46,6 +48,31 @@ def test_modules_are_kept(empty_cache, monkeypatch):
     assert compile_module(found) == module
     with pytest.raises(TypeError):
         compile_module(found, nvrtc().architectures[0])  # another one is another module
+
+
+CENTRED = x - x.mean(axis=1, keepdims=True)
+HOT = {
+    "map": T.maximum(x + w, 0) * x,
+    "map of dear functions": T.tanh(x * 0.5) * T.exp(-x * x),
+    "map of doubles": T.exp(d) * 2,
+    "rows": T.max(x, axis=1),
+    "rows of row values": CENTRED / T.sqrt(T.sqr(CENTRED).mean(axis=1, keepdims=True)),
+    "softmax": T.nnet.softmax(x),
+    "blocks": T.sqr(x).sum(),
+    "gathered rows": x[labels] + x,
+}
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_hot_loops_move_sixteen_bytes_at_once(name):
+    """Of what is known to be global memory; and nothing lies in memory of a thread's own."""
+    kernels = sources(HOT[name])
+    text = assembly(kernels)
+    assert re.search(r"\bld\.global\.v4\.[fub]32|\bld\.global\.v2\.[fub]64", text)
+    if name not in ("rows", "blocks"):
+        assert re.search(r"\bst\.global\.v4\.[fub]32|\bst\.global\.v2\.[fub]64", text)
+    assert ".local" not in text
+    assert "call" not in text
 
 
 def test_the_permutation_compiles_with_and_without_moving_words():

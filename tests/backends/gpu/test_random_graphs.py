@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from emulating import Emulating
 
 from symnet.backends.gpu import emulated
 from symnet.backends.gpu.link import link
@@ -10,7 +11,7 @@ from symnet.rewrite import optimise
 from symnet.schedule.buffers import NotNative, plan
 from symnet.schedule.shapes import NotASize
 from symnet.testing import random_graph
-from symnet.testing.comparison import MODES, check_program
+from symnet.testing.comparison import MODES, check_program, run_program
 
 SEEDS = range(100)
 PER_CHUNK = 10
@@ -52,3 +53,18 @@ def test_modes_agree(chunk, on_device, built_together):
                 check_program(random_graph(seed), COLUMNS)
         except AssertionFailedError as error:
             raise AssertionFailedError(f"random_graph({seed}): {error}") from None
+
+
+@pytest.mark.parametrize("chunk", range(4))
+def test_the_order_of_threads_does_not_matter(chunk, on_device, built_together, monkeypatch):
+    """From the last block and thread to the first: the same bits."""
+    seeds = SEEDS[chunk * PER_CHUNK : (chunk + 1) * PER_CHUNK]
+    built_together(seeds)
+    for seed in seeds:
+        program = random_graph(seed)
+        results = []
+        for downwards in (False, True):
+            monkeypatch.setattr(Emulating, "downwards", downwards)
+            results.append(run_program(program, MODES["compiled"]))
+        for one, other in zip(*([*r[0], *r[1]] for r in results), strict=True):
+            assert one.tobytes() == other.tobytes(), f"random_graph({seed})"
