@@ -49,6 +49,8 @@ def outputs(model: nn.Sequential | nn.Model, digit: np.ndarray, name: str) -> np
     found = model.predict(digit.reshape(1, *shapes[0][1:]))
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.shape[1] < 2:
         raise DataError(f"{name}: its output is no vector with one number per class")
+    if np.isnan(found).any():
+        raise DataError(f"{name}: its output is NaN; are its parameters numbers?")
     return found[0]
 
 

@@ -113,6 +113,15 @@ def test_models_that_are_not_of_digits():
             outputs(nn.Sequential([nn.Input((28, 28)), *layers], seed=0), digit, "odd")
 
 
+def test_a_model_of_nan_tells_nothing(run, pictures, tmp_path):
+    model = nn.Sequential([nn.Input((28, 28)), nn.Flatten(), nn.Dense(10, "softmax")], seed=0)
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    model.save(tmp_path / "m")
+    status, out, err = run("predict", tmp_path / "m", pictures[0])
+    assert (status, out) == (2, "")
+    assert err.startswith(f"symnet: {tmp_path / 'm'}: its output is NaN")
+
+
 def test_files_that_are_no_models(run, pictures, tmp_path):
     for content in (b"", b"hello", b"\xff" * 100):
         (tmp_path / "m").write_bytes(content)

@@ -124,6 +124,7 @@ CSS = """
   .sx .flow { grid-template-columns:repeat(auto-fit,minmax(7.2rem,1fr)); gap:.5rem 1.2rem; }
   .sx .flow li { padding:.4rem .55rem; } .sx .flow li + li::before { left:-1.05rem; }
   .sx .step, .sx .unmeasured .step { grid-template-columns:2.5rem 1fr 8.8rem; }
+  .sx td.code { min-width:13rem; }
   .sx td.steps { min-width:6.5rem; } .sx td.time { width:8rem; min-width:8rem; }
   .sx .use { grid-template-columns:1fr; } }
 @media print { .sx nav { position:static; } .sx pre { max-height:none; white-space:pre-wrap; } }
