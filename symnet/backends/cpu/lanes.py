@@ -28,8 +28,9 @@ from symnet.schedule.kernel import (
 
 LANES = 64  # rows at a time: four vectors of float32, the most that LLVM interleaves
 VECTOR = 16  # the number of lanes is a multiple of this, a vector of float32
-SHORT = 64  # columns of the longest row that is processed this way
+SHORT = 128  # columns of the longest row that is processed this way
 MANY = 4096  # rows from which it pays to have compiled another kernel for them
+DEAR = 25  # operations per element from which transposing does not count
 BUFFERS = 6  # accesses of a kernel, so that its stack stays small
 
 Access = tuple[int, Index]
@@ -74,7 +75,8 @@ def pays(kernel: Kernel, sizes: Sequence[int]) -> bool:
     if kernel.form != "rows" or len(sizes) != 2:
         return False
     rows, columns = sizes
-    return rows >= MANY and columns <= min(SHORT, 12 + 3 * kernel.cost // 2)
+    longest = SHORT if kernel.cost >= DEAR else 12 + 3 * kernel.cost // 2
+    return rows >= MANY and columns <= longest
 
 
 def buffered(kernel: Kernel) -> dict[Access, bool]:

@@ -75,7 +75,7 @@ def assert_close(got, expected):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_number_of_columns(name, always):
     f, reference = function(name), function(name, mode="reference")
-    for columns in [*range(1, 42), 47, 48, 49, 63, 64, 65]:
+    for columns in [*range(1, 42), 47, 48, 63, 64, 65, 100, 127, 128, 129]:
         for rows in (ROWS[columns % len(ROWS)], 71):
             given = values(rows, columns, name)
             assert_close(f(*given), reference(*given))
