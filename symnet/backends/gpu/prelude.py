@@ -24,15 +24,22 @@ FULL_PACK = 16  # bytes of the widest memory access
 TEXT = """\
 #ifdef __CUDACC__
 extern __shared__ __align__(16) unsigned char symnet_dynamic[];
+#define SYMNET_CHECK_ALIGNED(p, bytes)  /* the hardware does */
 #endif
 template <int N> struct symnet_words { long long w[N]; };
 template <int V> struct symnet_width { static constexpr int value = V; };
 template <typename T, int V> struct alignas(sizeof(T) * V) symnet_pack { T v[V]; };
 
 template <int V, typename T> SYMNET_FUNCTION symnet_pack<T, V> symnet_read(const T* p)
-{ return *reinterpret_cast<const symnet_pack<T, V>*>(p); }
+{
+    SYMNET_CHECK_ALIGNED(p, sizeof(T) * V);
+    return *reinterpret_cast<const symnet_pack<T, V>*>(p);
+}
 template <int V, typename T> SYMNET_FUNCTION void symnet_write(T* p, const symnet_pack<T, V>& x)
-{ *reinterpret_cast<symnet_pack<T, V>*>(p) = x; }
+{
+    SYMNET_CHECK_ALIGNED(p, sizeof(T) * V);
+    *reinterpret_cast<symnet_pack<T, V>*>(p) = x;
+}
 SYMNET_FUNCTION bool symnet_aligned(const void* p, int bytes)
 { return (unsigned long long)p % bytes == 0; }
 

@@ -3,8 +3,8 @@
 `RUNTIME` is a library that runs the threads of a block one after the other. Where they wait for
 each other (barriers, exchanges within a warp) each has a stack of its own, and the library
 switches between them. It is stricter than hardware: threads that wait at different barriers, or
-for lanes that have left, are an error. Blocks and threads run upwards or downwards, so a text whose
-result depends on the order gives itself away.
+for lanes that have left, are an error, and so are packs that are not aligned. Blocks and threads
+run upwards or downwards, so a text whose result depends on the order gives itself away.
 
 `HEADER` goes before the text of the kernels, `launcher` after it.
 """
@@ -14,11 +14,14 @@ HEADER = """\
 struct symnet_dim { unsigned int x, y, z; };
 extern "C" symnet_dim symnet_grid, symnet_block, symnet_thread;
 extern "C" unsigned char* symnet_dynamic;
+extern "C" void symnet_misaligned(const void* p, size_t bytes);
 extern "C" void symnet_meet(int line);
 extern "C" unsigned long long symnet_exchange(unsigned long long x, int distance, int line);
 extern "C" unsigned int symnet_vote(int yes, int line);
 extern "C" int symnet_run(void (*body)(void*), void* context, unsigned int grid,
                           unsigned int threads, size_t shared, int meets, int downwards);
+#define SYMNET_CHECK_ALIGNED(p, bytes) \\
+    do { if ((size_t)(p) % (bytes)) { symnet_misaligned(p, bytes); } } while (0)
 #define gridDim symnet_grid
 #define blockIdx symnet_block
 #define threadIdx symnet_thread
@@ -79,6 +82,16 @@ static unsigned int current;
 static void (*body_of)(void*);
 static void* context_of;
 static unsigned long long slots[MOST / WARP][2][WARP];
+
+static bool misaligned;
+
+extern "C" void symnet_misaligned(const void* p, size_t bytes)
+{
+    if (!misaligned)
+        snprintf(symnet_complaint, sizeof symnet_complaint,
+                 "an access of %zu bytes at %p, which is not aligned", bytes, p);
+    misaligned = true;
+}
 
 static void begin()
 {
@@ -188,6 +201,7 @@ extern "C" int symnet_run(void (*body)(void*), void* context, unsigned int grid,
     body_of = body;
     context_of = context;
     bool fine = true;
+    misaligned = false;
     for (unsigned int n = 0; n < grid && fine; n++) {
         symnet_block = {downwards ? grid - 1 - n : n, 0, 0};
         memset(memory, 0xff, shared);
@@ -201,7 +215,7 @@ extern "C" int symnet_run(void (*body)(void*), void* context, unsigned int grid,
         }
     }
     free(memory);
-    return fine ? 0 : 1;
+    return fine && !misaligned ? 0 : 1;
 }
 """
 
