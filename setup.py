@@ -59,6 +59,7 @@ setup(
             "hypothesis>=6.100",  # property tests
             "scikit-learn>=1.6",  # its own checks of estimators
             "pandas>=2.2",  # frames and series as data
+            "nvidia-cuda-nvrtc>=12",  # compiles the CUDA texts; no GPU is needed for that
             "scipy>=1.11",  # reference for special functions
             "mpmath>=1.3",  # exact values for ULP bounds
             "ruff>=0.6",  # lint and format
