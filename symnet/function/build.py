@@ -1,8 +1,9 @@
 """From a signature to something that runs: rewrite, schedule, link; or load what is stored.
 
 A linked program is stored under a key of the graph as the user built it, before any rewriting
-(structure, types, constants, the compiler's own sources). So a second process neither rewrites nor
-schedules nor compiles (design D19). Graphs with ops from outside symnet are not stored.
+(structure, types, names, constants, the compiler's own sources). So a second process neither
+rewrites nor schedules nor compiles (design D19). Graphs with ops from outside symnet are not
+stored.
 """
 
 import dataclasses
@@ -179,6 +180,8 @@ class _Graph:
             outs = ",".join([f"{v.type.dtype}{v.type.shape}" for v in node.outputs])
             parts.append(f"{text}({ins}):{outs}")
         digest.update("\n".join(parts).encode())
+        # names stand in the messages of a stored program
+        digest.update(repr([v.name for v in self.number]).encode())
         for variable in self.number:
             if variable.owner is None or variable in self.inputs:
                 kind = type(variable).__name__

@@ -59,3 +59,17 @@ def test_a_stored_program_names_the_lines_of_the_graph_at_hand(tmp_path):
     line = (HEAD + MORE_LINES).splitlines().index(wanted) + 1
     assert f"built at {second}:{line}  `{wanted}`" in out
     assert "1.098" in out and "index 7 is out of bounds" in out and "first.py" not in out
+
+
+def test_messages_name_the_variables_of_the_graph_at_hand(tmp_path):
+    body = """
+a, b = T.matrix({!r}), T.matrix({!r})
+try:
+    symnet.function([a, b], a + b)(np.zeros((2, 1), "float32"), np.zeros((2, 3), "float32"))
+except symnet.errors.ShapeError as error:
+    print(error)
+loss = T.sum(T.tanh(x)) + T.sum(y)
+"""
+    for first, second in (("m", "n"), ("first", "second")):
+        _, out = run(tmp_path, first, body.format(first, second))
+        assert f"add({first}: float32(?, ?), {second}: float32(?, ?)): sizes in dimension 1" in out
