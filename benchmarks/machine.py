@@ -20,7 +20,8 @@ def describe() -> dict[str, object]:
         "cores": os.cpu_count(),
         "usable cores": usable_cores(),
         "memory": _memory(),
-        "system": f"{platform.system()} {platform.machine()}, kernel {platform.release().split("-")[0]}",
+        "system": f"{platform.system()} {platform.machine()}, "
+        f"kernel {platform.release().partition('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
 
