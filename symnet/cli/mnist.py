@@ -12,7 +12,6 @@ from typing import Any
 from symnet import nn
 from symnet.backends.cpu.pool import thread_count
 from symnet.cli.extra import require
-from symnet.cli.interrupt import Interrupts
 from symnet.cli.progress import Watched
 from symnet.cli.record import CHECKPOINT, MODEL, Record, check_folder, draw, earlier_settings
 from symnet.cli.settings import (
@@ -26,6 +25,7 @@ from symnet.cli.settings import (
 from symnet.config import config
 from symnet.data import mnist
 from symnet.errors import ConfigError, DataError, TrainingError
+from symnet.nn.training.interrupt import Interrupts
 
 
 def main(argv: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from symnet.cli.interrupt import Interrupts
+from symnet.nn.training.interrupt import Interrupts
 from symnet.nn.training.progress import Bar, Lines, Progress
 
 

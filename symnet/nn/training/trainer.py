@@ -14,7 +14,7 @@ from symnet.nn.training.callbacks import Callback, Checkpoint
 from symnet.nn.training.data import Examples
 from symnet.nn.training.evaluation import Evaluation
 from symnet.nn.training.history import History
-from symnet.nn.training.interrupt import insistent
+from symnet.nn.training.interrupt import Interrupts
 from symnet.nn.training.program import Program, Snapshot
 from symnet.nn.training.progress import Progress
 
@@ -157,7 +157,7 @@ class Trainer:
         """All epochs. Errors: TrainingError where numbers are no longer finite; an interrupt comes
         through between two steps, and the model keeps what was done."""
         program = self.program
-        with insistent():
+        with Interrupts():
             self.feed, self.step = program.step(self.examples)
             if self.evaluation is not None and self.validation is not None:
                 self.evaluation.compiled(self.validation)

@@ -1,87 +1,148 @@
-"""Ctrl-C while a model is trained."""
+"""Ctrl-C that is dropped once comes again."""
 
+import contextlib
+import ctypes
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 
-import numpy as np
 import pytest
 
-from symnet import nn
-from symnet.nn.training import checkpoint
+from symnet.nn.training.interrupt import Interrupts
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(2000, 20)).astype("float32")
-Y = RNG.integers(0, 3, 2000)
-SIZE, BATCHES = 64, 32
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
 
 
-def network():
-    model = nn.Sequential([nn.Dense(30, activation="relu"), nn.Dense(3, activation="softmax")], 0)
-    model.compile("adam", "categorical_crossentropy")
-    model.build([(None, 20)])
-    return model
+@pytest.fixture(autouse=True)
+def usual():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
-class Arm(nn.Callback):
-    """Presses Ctrl-C some time after the first epoch."""
-
-    def __init__(self, seconds):
-        self.seconds = seconds
-
-    def on_epoch_end(self, epoch, logs):
-        if epoch == 1:
-            press = threading.Timer(self.seconds, os.kill, (os.getpid(), signal.SIGINT))
-            press.start()
+def state():
+    return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM), sys.unraisablehook
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.21])
-def test_the_completed_steps_are_kept(tmp_path, seconds):
-    model, path = network(), tmp_path / "a"
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(
-            X, Y, batch_size=SIZE, epochs=20_000, shuffle=False, verbose=0,
-            callbacks=[nn.Checkpoint(path, every=7), Arm(seconds)],
-        )  # fmt: skip
-    (count,) = (v for v in model._program[1].optimizer_state if v.name == "adam_step")
-    done = int(count.get_value())
-    assert done >= BATCHES
-    other = network()
-    other.fit(X, Y, batch_size=SIZE, epochs=done // BATCHES, shuffle=False, verbose=0)
-    for k in range(done % BATCHES):
-        rows = slice(k * SIZE, k * SIZE + SIZE)
-        other.train_on_batch(X[rows], Y[rows])
-    for a, b in zip(model.get_weights(), other.get_weights()):
-        assert np.array_equal(a, b)
-    # epochs that were counted are whole, and so is the checkpoint of one of them
-    epochs = len(model.history)
-    assert epochs in (done // BATCHES, done // BATCHES - 1)
-    if path.exists():  # the interrupt may have come while it was written
-        due = epochs // 7 * 7
-        assert checkpoint.read(path).history.epochs[-1] in (due, due - 7)
-    model.fit(X, Y, verbose=0)  # it can go on
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
 
 
-def test_a_process_ends_soon_and_as_processes_do():
-    """Pressed once, in the middle of an epoch that would take minutes."""
-    program = (
-        "import numpy as np\n"
-        "from symnet import nn\n"
-        "x = np.zeros((200_000, 100), 'float32'); y = np.zeros(200_000, 'int64')\n"
-        "model = nn.Sequential([nn.Dense(1000), nn.Dense(1000), nn.Dense(3)], 0)\n"
-        "model.compile('sgd', 'categorical_crossentropy_from_logits')\n"
-        "class Say(nn.Callback):\n"
-        "    def on_epoch_begin(self, epoch): print('training', flush=True)\n"
-        "model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=[Say()])\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "training\n"
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGINT and errors.endswith("KeyboardInterrupt\n")
+@pytest.fixture
+def reported(monkeypatch):
+    """Types of the exceptions that Python could not raise and reports."""
+    types = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda report: types.append(report.exc_type))
+    return types
+
+
+def test_in_a_callback_of_native_code(reported):
+    before = state()
+    callback = ctypes.CFUNCTYPE(None)(interrupt)
+    dropped = False
+    with pytest.raises(KeyboardInterrupt), Interrupts():
+        callback()
+        dropped = True
+        time.sleep(20)
+    assert dropped
+    assert reported == []
+    assert state() == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_other_dropped_exceptions_are_reported(reported):
+    with Interrupts():
+        ctypes.CFUNCTYPE(None)(lambda: 1 / 0)()
+    assert reported == [ZeroDivisionError]
+
+
+def test_after_the_block_nothing_comes():
+    with contextlib.suppress(KeyboardInterrupt), Interrupts():
+        interrupt()
+    time.sleep(0.2)
+
+
+def test_who_ignores_it_goes_on_ignoring_it():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Interrupts():
+        interrupt()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+# ---- deferred
+
+
+def test_deferred_interrupts_wait_for_check():
+    before = state()
+    with Interrupts() as interrupts:
+        interrupts.defer()
+        interrupts.check()
+        interrupt()
+        interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+        interrupts.check()  # once is enough
+        interrupt()
+    assert state() == before
+
+
+def test_an_interrupt_that_was_repeated_is_not_after_deferring():
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+        interrupts.defer()
+        time.sleep(0.25)
+        interrupts.check()
+
+
+def test_closed_interrupts_have_no_effect():
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+        interrupts.close()
+        time.sleep(0.25)
+        interrupt()
+
+
+@pytest.mark.parametrize("method", ["defer", "close", "__exit__"])
+def test_nothing_is_raised_while_the_state_changes(monkeypatch, method):
+    """A signal that comes inside these methods, at whatever line, leaves them whole."""
+    interrupts = Interrupts()
+    code = getattr(Interrupts, method).__code__
+
+    def trace(frame, event, _):
+        if frame.f_code is code and event == "line":
+            os.kill(os.getpid(), signal.SIGINT)
+        return trace if frame.f_code is code else None
+
+    before = state()
+    interrupts.__enter__()
+    if method == "__exit__":
+        interrupts.defer()
+    sys.settrace(trace)
+    try:
+        arguments = (None, None, None) if method == "__exit__" else ()
+        with contextlib.suppress(KeyboardInterrupt):  # after the handlers are restored
+            getattr(interrupts, method)(*arguments)
+    finally:
+        sys.settrace(None)
+        interrupts.__exit__(None, None, None)
+    assert state() == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_in_other_threads_nothing_changes():
+    before, seen = state(), []
+
+    def work():
+        with Interrupts() as interrupts:
+            interrupts.defer()
+            seen.append(state())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
