@@ -127,6 +127,18 @@ def assign(
 ) -> None:
     """Set shared variables to the values of their names, all or none; `path` is for messages.
 
+    Errors: those of `check_values`.
+    """
+    check_values(path, named, values)
+    for name, p in named.items():
+        p.set_value(values[name])
+
+
+def check_values(
+    path: str | os.PathLike, named: Mapping[str, SharedVariable], values: Mapping[str, np.ndarray]
+) -> None:
+    """Whether the values that a file holds are those of these shared variables.
+
     Errors: DataError where names are missing or left over, or a shape or dtype differs.
     """
     missing, extra = sorted(named.keys() - values.keys()), sorted(values.keys() - named.keys())
@@ -137,7 +149,7 @@ def assign(
         problems.append(f"holds {', '.join(extra)}, which nobody asked for")
     for name, p in named.items():
         if name in values:
-            found, wanted = values[name], p.get_value(borrow=True)
+            found, wanted = values[name], p.storage
             if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
                 problems.append(
                     f"holds {name} as {found.dtype}{found.shape}, "
@@ -145,8 +157,24 @@ def assign(
                 )
     if problems:
         raise DataError(f"{path} {'; it '.join(problems)}")
-    for name, p in named.items():
-        p.set_value(values[name])
+
+
+def check_format(
+    path: str | os.PathLike, texts: Mapping[str, str], what: str, name: str, version: str
+) -> None:
+    """Whether the texts of a file say that it is `what`, by format name and version.
+
+    Errors: DataError.
+    """
+    known = texts.get("format")
+    if known != name:
+        stated = repr(known) if known else "not stated"
+        raise DataError(f"{path} is a safetensors file, but no {what}: its format is {stated}")
+    if texts.get("version") != version:
+        raise DataError(
+            f"{path} is a {what} of version {texts.get('version')!r}; this symnet reads "
+            f"version {version!r}"
+        )
 
 
 def _by_name(parameters: Parameters) -> dict[str, SharedVariable]:

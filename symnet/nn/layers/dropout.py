@@ -25,12 +25,8 @@ class _Noise(Layer):
         raise NotImplementedError
 
 
-class Dropout(_Noise):
-    """Each number becomes 0 with probability `rate`, the others grow by 1 / (1 - rate).
-
-    Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, JMLR 15,
-    2014; scaled while training, section 10. Errors: ConfigError for a rate outside [0, 1).
-    """
+class _Rated(_Noise):
+    """Noise with a rate, the share of numbers that are dropped."""
 
     def __init__(self, rate: float, name: str | None = None):
         super().__init__(name)
@@ -39,6 +35,14 @@ class Dropout(_Noise):
     @property
     def works(self) -> bool:
         return self.rate > 0
+
+
+class Dropout(_Rated):
+    """Each number becomes 0 with probability `rate`, the others grow by 1 / (1 - rate).
+
+    Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, JMLR 15,
+    2014; scaled while training, section 10. Errors: ConfigError for a rate outside [0, 1).
+    """
 
     def noisy(self, x: Any, random: Any) -> Variable:
         share = 1 - self.rate
@@ -46,26 +50,18 @@ class Dropout(_Noise):
         return x * kept * (1 / share)  # type: ignore[no-any-return]
 
 
-class GaussianDropout(_Noise):
+class GaussianDropout(_Rated):
     """The input times normal numbers of mean 1 and the variance of `Dropout(rate)`.
 
     Srivastava et al., JMLR 15, 2014, section 10. Errors: ConfigError for a rate outside [0, 1).
     """
-
-    def __init__(self, rate: float, name: str | None = None):
-        super().__init__(name)
-        self.rate = _rate(rate, self)
-
-    @property
-    def works(self) -> bool:
-        return self.rate > 0
 
     def noisy(self, x: Any, random: Any) -> Variable:
         deviation = math.sqrt(self.rate / (1 - self.rate))
         return x * random.normal(T.shape(x), 1.0, deviation, dtype=x.dtype)  # type: ignore[no-any-return]
 
 
-class AlphaDropout(_Noise):
+class AlphaDropout(_Rated):
     """Dropout for selu units: mean 0 and variance 1 stay. Dropped units take selu's lower limit.
 
     Klambauer, Unterthiner, Mayr and Hochreiter, Self-normalizing neural networks, NeurIPS 2017,
@@ -74,14 +70,6 @@ class AlphaDropout(_Noise):
 
     # -scale * alpha of selu, to which it falls
     LIMIT = -1.0507009873554805 * 1.6732632423543772
-
-    def __init__(self, rate: float, name: str | None = None):
-        super().__init__(name)
-        self.rate = _rate(rate, self)
-
-    @property
-    def works(self) -> bool:
-        return self.rate > 0
 
     def noisy(self, x: Any, random: Any) -> Variable:
         share = 1 - self.rate

@@ -19,7 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symnet.errors import ConfigError, DataError
-from symnet.nn.parameters import assign, read_parameters_and_metadata, save_parameters
+from symnet.nn.parameters import (
+    assign,
+    check_format,
+    read_parameters_and_metadata,
+    save_parameters,
+)
 
 if TYPE_CHECKING:
     from symnet.nn.models.network import Network
@@ -53,17 +58,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     """Arrays by name, and the metadata with their JSON read. Errors: DataError for files that are
     truncated, not a model's, or of another version."""
     values, texts = read_parameters_and_metadata(path)
-    if texts.get("format") != FORMAT:
-        known = texts.get("format")
-        raise DataError(
-            f"{path} is a safetensors file, but no symnet model: its format is "
-            + (f"{known!r}" if known else "not stated")
-        )
-    if texts.get("version") != VERSION:
-        raise DataError(
-            f"{path} is a symnet model of version {texts.get('version')!r}; this symnet reads "
-            f"version {VERSION!r}"
-        )
+    check_format(path, texts, "symnet model", FORMAT, VERSION)
     found: dict[str, Any] = {}
     for key in ("model", "training"):
         if key in texts:

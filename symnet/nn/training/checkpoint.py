@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import DataError
-from symnet.function import shared
 from symnet.nn import parameters
 from symnet.nn.training.callbacks import Callback
 from symnet.nn.training.data import Examples
@@ -69,24 +68,13 @@ def write(path: Path, contents: Contents) -> None:
         "stopped": contents.stopped,
     }
     metadata = {"format": FORMAT, "version": VERSION, "run": json.dumps(about)}
-    variables = {name: shared(array, borrow=True) for name, array in arrays.items()}
-    parameters.save_parameters(path, variables, metadata)
+    parameters.write_whole(path, parameters.serialised(arrays, metadata))
 
 
 def read(path: str | os.PathLike) -> Contents:
     """Errors: DataError for a file that is truncated, not a checkpoint, or of another version."""
     arrays, texts = parameters.read_parameters_and_metadata(path)
-    if texts.get("format") != FORMAT:
-        known = texts.get("format")
-        raise DataError(
-            f"{path} is a safetensors file, but no checkpoint of training: its format is "
-            + (f"{known!r}" if known else "not stated")
-        )
-    if texts.get("version") != VERSION:
-        raise DataError(
-            f"{path} is a checkpoint of version {texts.get('version')!r}; this symnet reads "
-            f"version {VERSION!r}"
-        )
+    parameters.check_format(path, texts, "checkpoint of training", FORMAT, VERSION)
     try:
         about = json.loads(texts["run"])
         history = History.from_json(json.dumps(about["history"]))
@@ -131,24 +119,6 @@ def compare(path: str | os.PathLike, found: Mapping[str, Any], wanted: Mapping[s
             f"{path} is the checkpoint of another run; what differs: {'; '.join(different)}. "
             "Remove the file, or choose another one, to start anew"
         )
-
-
-def check_values(
-    path: str | os.PathLike, found: Mapping[str, np.ndarray], wanted: Mapping[str, Any]
-) -> None:
-    """Whether arrays are those of these shared variables. Errors: DataError."""
-    problems = [f"holds no {name}" for name in wanted if name not in found]
-    problems += [f"holds {name}, which the model has not" for name in found if name not in wanted]
-    for name, variable in wanted.items():
-        if name in found:
-            value, storage = found[name], variable.storage
-            if (value.shape, value.dtype) != (storage.shape, storage.dtype):
-                problems.append(
-                    f"holds {name} as {value.dtype}{value.shape}, expected "
-                    f"{storage.dtype}{storage.shape}"
-                )
-    if problems:
-        raise DataError(f"{path} {'; it '.join(problems)}")
 
 
 def match(

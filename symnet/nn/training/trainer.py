@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import ConfigError
+from symnet.nn.parameters import check_values
 from symnet.nn.schedules import Schedule
 from symnet.nn.training import checkpoint, guard
 from symnet.nn.training.callbacks import Callback, Checkpoint
@@ -140,7 +141,7 @@ class Trainer:
         contents = checkpoint.read(path)
         checkpoint.compare(path, contents.settings, self.settings())
         variables = self.program.trained()
-        checkpoint.check_values(path, contents.values, variables)
+        check_values(path, variables, contents.values)
         actions = checkpoint.match(path, contents.callbacks, self.callbacks)
         for name, variable in variables.items():
             variable.set_value(contents.values[name])
