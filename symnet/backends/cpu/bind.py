@@ -16,9 +16,10 @@ from symnet.backends.cpu import tape_layout as layout
 from symnet.backends.cpu.blas import blas
 from symnet.backends.cpu.compile import native_function
 from symnet.backends.cpu.emit import emit
-from symnet.backends.cpu.link import ALWAYS, Linked, StepPlan, itemsize
+from symnet.backends.cpu.link import ALWAYS, Linked, StepPlan
 from symnet.backends.cpu.pairing import Pair
 from symnet.backends.cpu.pool import pool, thread_count
+from symnet.backends.words import itemsize
 from symnet.kernels import gemm, permutation
 from symnet.schedule.program import Ref, Reg
 

@@ -19,6 +19,7 @@ import numpy as np
 from symnet.backends.cpu import emit, tape_layout
 from symnet.backends.cpu.pairing import Pair, find_pairs
 from symnet.backends.cpu.tape import ShapeProgram
+from symnet.backends.words import itemsize, scalar_bits
 from symnet.kernels import gemm, permutation
 from symnet.schedule.program import (
     KernelStep,
@@ -31,16 +32,7 @@ from symnet.schedule.program import (
     ShuffleStep,
 )
 
-_ITEMSIZE = {
-    "bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4,
-    "float32": 4, "int64": 8, "uint64": 8, "float64": 8,
-}  # fmt: skip
-
 ALWAYS = -1  # extent of a step without loops
-
-
-def itemsize(dtype: str) -> int:
-    return _ITEMSIZE[dtype]
 
 
 @dataclass(slots=True)
@@ -341,16 +333,6 @@ class Linker:
 def _layout(matrix: Matrix) -> tuple[int, Ref]:
     """(transposed, leading dimension) for BLAS."""
     return (0, matrix.row) if matrix.column == 1 else (1, matrix.column)
-
-
-def scalar_bits(dtype: str, value: Any) -> int:
-    """A number as the int64 that an argument word holds."""
-    array = np.zeros(1, np.int64)
-    if dtype in ("float32", "float64"):
-        array.view(dtype)[0] = value
-    else:
-        array[0] = np.asarray(value).astype(np.int64)
-    return int(array[0])
 
 
 def link(program: Program) -> Linked:

@@ -12,14 +12,15 @@ from collections.abc import Callable, Container, Sequence
 
 import numpy as np
 
+from symnet.backends import failure
 from symnet.backends.cpu import tape_layout as layout
 from symnet.backends.cpu.bind import Frame, Functions
 from symnet.backends.cpu.link import Linked
 from symnet.backends.cpu.pool import pool, thread_count
 from symnet.backends.cpu.tape import calls
 from symnet.config import config
-from symnet.errors import CompilerError, IndexOutOfBoundsError, ShapeError
-from symnet.graph.origin import UNKNOWN, Origin
+from symnet.errors import CompilerError, ShapeError
+from symnet.graph.origin import Origin
 from symnet.graph.variables import SharedVariable, Variable
 from symnet.schedule.program import accesses
 
@@ -353,34 +354,12 @@ class Runner:
         kind, *rest = self.linked.checks[error]
         if kind == "static":
             number, axis, size = rest
-            o = self.program.objects[number]
-            variable = self.inputs[o.position]
-            raise ShapeError(
-                f"input {variable} has size {a} in dimension {axis}; {variable.type} wants {size}"
-            )
+            position = self.program.objects[number].position
+            raise failure.wrong_input(self.inputs[position], axis, a, size)
         if kind == "size":
-            check = self.program.checks[rest[0]]
-            shown = f": {a} and {b}" if a != b else ""  # equal ones: no equation failed
-            text = f"{check.message}{shown}{self._given(arrays)}{self._line(check.origin)}"
-            raise (IndexOutOfBoundsError if check.index else ShapeError)(text)
+            raise failure.wrong_sizes(self, self.program.checks[rest[0]], a, b, arrays)
         _, origin, _ = rest
-        raise IndexOutOfBoundsError(
-            f"index {a} is out of bounds for a dimension of size {b}"
-            f"{self._given(arrays)}{self._line(origin)}"
-        )
-
-    def _given(self, arrays: Sequence[np.ndarray]) -> str:
-        shown = [(v, a) for v, a in zip(self.inputs, arrays)]
-        shown += [(s, s.storage) for s in self.shared]
-        texts = [
-            f"{v} = {a} ({a.dtype})" if not a.shape else f"{v}: {a.dtype}{a.shape}"
-            for v, a in shown
-        ]
-        return f"\n  with {', '.join(texts)}" if texts else ""
-
-    def _line(self, origin: int) -> str:
-        where = self.origins[origin] if origin < len(self.origins) else UNKNOWN
-        return "" if where is UNKNOWN else f"\n  built at {where}"
+        raise failure.wrong_index(self, origin, a, b, arrays)
 
 
 _NOTHING = np.zeros(())

@@ -15,7 +15,8 @@ from symnet.backends.gpu.emit import emit, loops_over_rows, phases
 from symnet.backends.gpu.launch import Device, Launch, launch
 from symnet.backends.gpu.link import Linked, LinkedStep
 from symnet.backends.gpu.prelude import THREADS
-from symnet.backends.gpu.source import Source, Words, itemsize
+from symnet.backends.gpu.source import Source, Words
+from symnet.backends.words import itemsize, scalar_bits
 from symnet.kernels import permutation
 from symnet.schedule.program import KernelStep, MatmulStep, Place, Ref, Reg, ShuffleStep, Storage
 
@@ -165,7 +166,7 @@ class Bound:
 
     def _scalar(self, value: Any) -> int:
         if isinstance(value, tuple) and not isinstance(value, Reg):
-            return bits(value[1], value[2])
+            return scalar_bits(value[1], value[2])
         return self._number(value)
 
     def _matmul(self, linked: LinkedStep) -> BoundMatmul:
@@ -199,13 +200,3 @@ class Bound:
                 words[place] = self._number(value)
         assert linked.source is not None
         return BoundKernel(linked.source, Launch(1), words, first)
-
-
-def bits(dtype: str, value: Any) -> int:
-    """A number as the int64 that an argument word holds."""
-    array = np.zeros(1, np.int64)
-    if dtype in ("float32", "float64"):
-        array.view(dtype)[0] = value
-    else:
-        array[0] = np.asarray(value).astype(np.int64)
-    return int(array[0])

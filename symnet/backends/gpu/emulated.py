@@ -31,7 +31,8 @@ from symnet.backends.gpu.bind import Bound, BoundKernel, BoundMatmul
 from symnet.backends.gpu.launch import Device
 from symnet.backends.gpu.link import Linked, link, registers
 from symnet.backends.gpu.prelude import PRELUDE, THREADS
-from symnet.backends.gpu.source import Source, itemsize, module_text
+from symnet.backends.gpu.source import Source, module_text
+from symnet.backends.words import itemsize
 from symnet.errors import BackendError, CompilerError
 from symnet.graph.origin import Origin
 from symnet.graph.variables import SharedVariable, Variable

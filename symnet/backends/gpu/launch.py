@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import prod
 
 from symnet.backends.gpu.prelude import THREADS, WARP
-from symnet.backends.gpu.source import Source, itemsize
+from symnet.backends.gpu.source import Source
+from symnet.backends.words import itemsize
 from symnet.schedule.kernel import Kernel
 
 WAVES = 4  # blocks of a grid, in times of what the device holds; the rest is a loop

@@ -5,15 +5,9 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from symnet.backends.gpu.prelude import PRELUDE
 from symnet.kernels.scalar.c import c_source
 from symnet.schedule.kernel import Kernel
-
-
-def itemsize(dtype: str) -> int:
-    return 1 if dtype == "bool" else np.dtype(dtype).itemsize
 
 
 class Words:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from symnet.backends.gpu.prelude import FULL_PACK, MEMORY_TYPES, THREADS
-from symnet.backends.gpu.source import Source, Words, itemsize
+from symnet.backends.gpu.source import Source, Words
+from symnet.backends.words import itemsize
 from symnet.kernels.scalar import FUNCTIONS
 from symnet.kernels.scalar.c import C_TYPES, CTarget
 from symnet.ops.elementwise import DEAR

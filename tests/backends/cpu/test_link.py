@@ -11,7 +11,8 @@ import symnet
 import symnet.tensor as T
 from symnet.backends.cpu import tape_layout
 from symnet.backends.cpu.emit import words
-from symnet.backends.cpu.link import ALWAYS, itemsize, link, scalar_bits
+from symnet.backends.cpu.link import ALWAYS, link
+from symnet.backends.words import itemsize, scalar_bits
 from symnet.kernels import gemm, permutation
 from symnet.rewrite import optimise
 from symnet.schedule.buffers import plan
