@@ -129,39 +129,42 @@ class Settings:
     def describe(self) -> dict[str, Any]:
         """The arguments of `compile` in terms of JSON. Errors: ConfigError for functions that
         have no name."""
+        return self._told(names.describe)
+
+    def identity(self) -> dict[str, Any]:
+        """The same with something for every function, so that two runs can be compared."""
+        return self._told(_something)
+
+    def _told(self, describe: Callable[[str, Any], Any]) -> dict[str, Any]:
         rate = self.learning_rate
-        described = names.describe("schedule", rate) if isinstance(rate, Schedule) else rate
-        several = [names.describe("loss", loss) for loss in self.losses]
+        several = [describe("loss", loss) for loss in self.losses]
+        metrics = [describe("metric", metric) for metric in self.metrics]
         return {
-            "optimizer": names.describe("optimizer", self.optimizer),
+            "optimizer": describe("optimizer", self.optimizer),
             "loss": several[0] if len(several) == 1 else several,
-            "metrics": list(map(_described, self.metrics, self._by_name)),
-            "learning_rate": described,
+            "metrics": [
+                one["name"] if by_name and isinstance(one, dict) else one
+                for one, by_name in zip(metrics, self._by_name)
+            ],
+            "learning_rate": describe("schedule", rate) if isinstance(rate, Schedule) else rate,
             "clip_norm": self.clip_norm,
             "clip_value": self.clip_value,
             "loss_weights": self.loss_weights,
         }
 
-    def identity(self) -> dict[str, Any]:
-        """The same with something for every function, so that two runs can be compared."""
-        try:
-            return self.describe()
-        except ConfigError:
-            named = [getattr(f, "__qualname__", type(f).__name__) for f in self.losses]
-            return {
-                "optimizer": getattr(self.optimizer, "__qualname__", str(self.optimizer)),
-                "loss": named,
-                "metrics": [metric.name for metric in self.metrics],
-                "learning_rate": str(self.learning_rate),
-                "clip_norm": self.clip_norm,
-                "clip_value": self.clip_value,
-                "loss_weights": self.loss_weights,
-            }
 
-
-def _described(metric: Metric, by_name: bool) -> Any:
-    described = names.describe("metric", metric)
-    return described["name"] if by_name and isinstance(described, dict) else described
+def _something(kind: str, thing: Any) -> Any:
+    """`names.describe`, or where there is no name what Python calls it: the same in every process,
+    so without an address in memory."""
+    try:
+        return names.describe(kind, thing)
+    except ConfigError:
+        if isinstance(thing, Metric):
+            return thing.name
+        function = unwrapped(thing)
+        settings = sorted(getattr(thing, "keywords", {}).items())
+        called = getattr(function, "__qualname__", type(function).__name__)
+        return f"{called}({', '.join(f'{k}={v}' for k, v in settings)})" if settings else called
 
 
 def threshold_of(loss: Callable[..., Any]) -> float:

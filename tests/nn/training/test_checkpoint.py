@@ -1,5 +1,6 @@
 """Checkpoints: going on to the bit, and refusing what is not the same run."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -208,6 +209,28 @@ def test_other_settings_are_refused(tmp_path, other, named):
     fit(network(), tmp_path / "a", 1)
     with pytest.raises(DataError, match=named):
         fit(other(), tmp_path / "a", 2)
+
+
+def test_functions_of_ones_own_go_on_and_are_told_apart(tmp_path):
+    def compiled(keep=0.5, beta1=0.8, own=True):
+        def mine(gradients, parameters, learning_rate, keep=0.9):  # another object every time
+            return nn.momentum(gradients, parameters, learning_rate, momentum=keep)
+
+        def entropy(p, t):
+            return nn.losses.categorical_crossentropy(p, t)
+
+        model = network()
+        theirs = functools.partial(nn.adam, beta1=beta1)
+        rule = functools.partial(mine, keep=keep) if own else theirs
+        model.compile(rule, entropy, metrics=[entropy], learning_rate=0.01)
+        return model
+
+    for own in (True, False):
+        path = tmp_path / str(own)
+        fit(compiled(own=own), path, 1)
+        assert fit(compiled(own=own), path, 2).epochs == [1, 2]
+        with pytest.raises(DataError, match="what differs: optimizer"):
+            fit(compiled(keep=0.6, beta1=0.7, own=own), path, 3)
 
 
 def test_another_architecture_is_refused(tmp_path):
