@@ -59,7 +59,6 @@ CSS = """
   white-space:pre-wrap; overflow-wrap:anywhere; }
 .sx td.steps { min-width:13.4rem; }
 .sx td.time { width:9.5rem; min-width:8rem; }
-.sx .scroll { overflow-x:auto; }
 .sx .spent { display:flex; height:2.1rem; border-radius:6px; overflow:hidden; margin:.6rem 0 .3rem;
   gap:1px; background:var(--line); border:1px solid var(--line); }
 .sx .spent a { flex:1 1 0; min-width:2px; overflow:hidden; text-align:center; color:var(--fg);

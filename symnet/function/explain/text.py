@@ -14,6 +14,7 @@ from symnet.function.explain.wording import bytes_text, counted, table, time_tex
 
 WIDTH = 100  # of the page
 TREE = 400  # lines of a printed graph that are shown
+USES = 3  # of a rule that are
 MOST_OPERANDS = 4  # steps of a kernel whose arrays are named
 BARS = 72  # columns of the memory plan
 
@@ -34,7 +35,7 @@ def lines_text(report: Report) -> list[str]:
     return found[:-1]
 
 
-def phases_text(report: Report, uses: int = 3) -> list[str]:
+def phases_text(report: Report) -> list[str]:
     """The rules by phase, each with its first uses."""
     found: list[str] = []
     for phase in report.phases:
@@ -48,10 +49,10 @@ def phases_text(report: Report, uses: int = 3) -> list[str]:
         for rule in phase.rules:
             equation = f": {rule.equation}" if rule.equation else ""
             found += _wrapped(f"  {rule.rule}, {times_text(len(rule.uses))}{equation}", "      ")
-            for use in rule.uses[:uses]:
+            for use in rule.uses[:USES]:
                 found += _use(use, report.origin_label(use.line))
-            if len(rule.uses) > uses:
-                found.append(f"      ... and {len(rule.uses) - uses} more")
+            if len(rule.uses) > USES:
+                found.append(f"      ... and {len(rule.uses) - USES} more")
         found.append("")
     return found[:-1]
 
@@ -236,11 +237,11 @@ def page_text(report: Report, sections: Sequence[tuple[str, str]]) -> str:
     return "\n".join(found) + "\n"
 
 
-def clipped_tree(text: str, limit: int = TREE) -> str:
+def clipped_tree(text: str) -> str:
     lines = text.rstrip("\n").splitlines()
-    if len(lines) <= limit:
-        return "\n".join(lines)
-    return "\n".join([*lines[:limit], f"... {len(lines) - limit} more lines"])
+    if len(lines) > TREE:
+        lines[TREE:] = [f"... {len(lines) - TREE} more lines"]
+    return "\n".join(lines)
 
 
 def _plain_list(items: Sequence[str]) -> str:
@@ -272,14 +273,14 @@ def _clip(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _wrapped(text: str, indent: str, width: int = WIDTH) -> list[str]:
-    """Lines of at most `width`, broken at spaces; those after the first begin with `indent`."""
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Lines of at most `WIDTH`, broken at spaces; those after the first begin with `indent`."""
     found: list[str] = []
     start = text[: len(text) - len(text.lstrip())]
     current = ""
     for word in text.split():
         candidate = f"{current} {word}" if current else start + word
-        if current and len(candidate) > width:
+        if current and len(candidate) > WIDTH:
             found.append(current)
             candidate = indent + word
         current = candidate

@@ -63,10 +63,6 @@ class Traffic:
     def write(self, storage: Storage, count: int | None) -> None:
         self.writes[storage] = _plus(self.writes.get(storage, 0), count)
 
-    @property
-    def bytes(self) -> int | None:
-        return _plus(*self.reads.values(), *self.writes.values())
-
 
 def traffic(program: Program, step: Step, number: Number, size_of: SizeOf) -> Traffic:
     """What `step` moves and computes.

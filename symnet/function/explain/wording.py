@@ -393,19 +393,17 @@ def rate_text(per_second: float, unit: str) -> str:
     return f"{rate:.0f} G{unit}" if rate >= 99.5 else f"{rate:#.3g} G{unit}"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
+def counted(number: int, one: str) -> str:
     """`1 kernel`, `2 kernels`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    return f"{number} {one}{'' if number == 1 else 's'}"
 
 
 def times_text(number: int) -> str:
     return "once" if number == 1 else "twice" if number == 2 else f"{number} times"
 
 
-def table(rows: Sequence[Sequence[str]], right: str = "", gap: str = "  ") -> list[str]:
+def table(rows: Sequence[Sequence[str]], right: str) -> list[str]:
     """Rows of cells as lines, columns aligned; `right` has an `r` for each to go to the right."""
-    if not rows:
-        return []
     columns = max(map(len, rows))
     widths = [max((len(r[k]) for r in rows if k < len(r)), default=0) for k in range(columns)]
     lines = []
@@ -414,5 +412,5 @@ def table(rows: Sequence[Sequence[str]], right: str = "", gap: str = "  ") -> li
             cell.rjust(widths[k]) if k < len(right) and right[k] == "r" else cell.ljust(widths[k])
             for k, cell in enumerate(row)
         ]
-        lines.append(gap.join(cells).rstrip())
+        lines.append("  ".join(cells).rstrip())
     return lines
