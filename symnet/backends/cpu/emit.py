@@ -18,6 +18,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from symnet.backends.cpu import lanes
+from symnet.backends.reductions import OF_BOOLS, needs_wide, neutral
 from symnet.ops import scalar
 from symnet.schedule.kernel import (
     Accumulator,
@@ -46,9 +47,6 @@ FIRST_OPERAND = 2
 
 _STEP_FUNCTION = {
     "sum": "add_reassoc", "prod": "mul_reassoc", "max": "max_step", "min": "min_step",
-}  # fmt: skip
-_OF_BOOLS = {
-    "any": "or", "max": "or", "sum": "or", "all": "and", "min": "and", "prod": "and",
 }  # fmt: skip
 
 
@@ -230,7 +228,7 @@ class _Emitter:
 
     def accumulate(self, a: Accumulator) -> None:
         if a.dtype == "bool":
-            function = f"logical_{_OF_BOOLS[a.function]}"
+            function = f"logical_{OF_BOOLS[a.function]}"
         else:
             function = _STEP_FUNCTION[a.function]
         self.put(f"{a.name} = {self.use(function)}({a.name}, {self.argument(a.value)})")
@@ -554,24 +552,10 @@ class _Columns(_Emitter):
                     self._write(f"{a.name}_r", f"np.float32({self.use('load')}({a.name}_w, c))")
 
 
-def needs_wide(a: Accumulator) -> bool:
-    """Float32 sums are blocked: long running sums would lose digits."""
-    return a.function == "sum" and a.dtype == "float32"
-
-
 def initial(a: Accumulator) -> str:
-    """The neutral element of a reduction."""
-    if a.dtype == "bool":
-        return str(_OF_BOOLS[a.function] == "and")
-    if a.function in ("sum", "prod"):
-        return f"np.{a.dtype}({int(a.function == 'prod')})"
-    low = a.function == "max"
-    if a.dtype.startswith("float"):
-        return f"np.{a.dtype}({'-' if low else ''}np.inf)"
-    bits = int(a.dtype.lstrip("uint"))
-    if a.dtype.startswith("u"):
-        return f"np.{a.dtype}({0 if low else 2**bits - 1})"
-    return f"np.{a.dtype}({-(2 ** (bits - 1)) if low else 2 ** (bits - 1) - 1})"
+    """The neutral element of a reduction in Numba text."""
+    value = str(neutral(a)).replace("inf", "np.inf")
+    return value if a.dtype == "bool" else f"np.{a.dtype}({value})"
 
 
 def literal(a: Literal) -> str:

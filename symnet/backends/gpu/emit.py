@@ -19,7 +19,8 @@ from collections.abc import Iterable, Iterator
 
 from symnet.backends.gpu.prelude import MEMORY_TYPES, THREADS, WARP
 from symnet.backends.gpu.source import Source
-from symnet.backends.gpu.statements import Emitter, needs_wide
+from symnet.backends.gpu.statements import Emitter
+from symnet.backends.reductions import needs_wide
 from symnet.schedule.kernel import (
     Accumulator,
     Counter,

@@ -36,6 +36,7 @@ from symnet.backends.words import itemsize
 from symnet.errors import BackendError, CompilerError
 from symnet.graph.origin import Origin
 from symnet.graph.variables import SharedVariable, Variable
+from symnet.schedule.access import contiguous_strides
 from symnet.schedule.program import Program, Ref, Reg, Storage
 
 UNIT = 24  # kernels that are built together
@@ -297,7 +298,7 @@ class EmulatedRunner:
         binding.memory.check()
         failure.check_device(self, error, arrays)
         return [
-            array_at(address, shape, _contiguous(shape), dtype).copy()
+            array_at(address, shape, contiguous_strides(shape), dtype).copy()
             for address, shape, dtype in binding.outputs
         ]
 
@@ -351,12 +352,3 @@ def _multiply(step: BoundMatmul, live: np.ndarray) -> None:
     with np.errstate(all="ignore"):
         product = np.matmul(a, b) * scale
         out[...] = product if step.step.beta == 0 else step.step.beta * out + product
-
-
-def _contiguous(shape: Sequence[int]) -> list[int]:
-    strides: list[int] = []
-    total = 1
-    for size in reversed(shape):
-        strides.append(total)
-        total *= max(size, 1)
-    return strides[::-1]

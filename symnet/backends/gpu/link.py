@@ -7,7 +7,7 @@ of a binding, and a graph captured of them, stay as they are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from symnet.backends.gpu import shuffle
@@ -47,18 +47,15 @@ class LinkedStep:
 class Linked:
     """A program with its texts.
 
-    moving  registers that values decide
-    keys    the other registers, and those of the moving ones that decide about sizes: what a
-            binding is made for
+    keys    the registers that do not move, and those of the moving ones that decide about sizes:
+            what a binding is made for
     checks  (origin, size) of each index check
     """
 
     program: Program
-    moving: frozenset[int] = frozenset()
-    keys: tuple[int, ...] = ()
-    steps: tuple[LinkedStep, ...] = ()
-    checks: tuple[tuple[int, Ref], ...] = ()
-    shared: frozenset[Any] = field(default_factory=frozenset)
+    keys: tuple[int, ...]
+    steps: tuple[LinkedStep, ...]
+    checks: tuple[tuple[int, Ref], ...]
 
     @property
     def sources(self) -> list[Source]:
@@ -88,7 +85,7 @@ def link(program: Program) -> Linked:
             checks += step.checks
     sized = {r.number for r in _sizes(program) if isinstance(r, Reg)}
     keys = tuple(k for k in range(len(program.registers)) if k not in moving or k in sized)
-    return Linked(program, frozenset(moving), keys, tuple(steps), tuple(checks), frozenset(shared))
+    return Linked(program, keys, tuple(steps), tuple(checks))
 
 
 def _words(step: Any, program: Program) -> list[tuple[int, Ref]]:

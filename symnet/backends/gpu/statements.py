@@ -9,10 +9,9 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from symnet.backends.gpu.prelude import FULL_PACK, MEMORY_TYPES, THREADS
 from symnet.backends.gpu.source import Source, Words
+from symnet.backends.reductions import OF_BOOLS, needs_wide, neutral
 from symnet.backends.words import itemsize
 from symnet.kernels.scalar import FUNCTIONS
 from symnet.kernels.scalar.c import C_TYPES, CTarget
@@ -40,31 +39,11 @@ WIDEST = 8  # elements of a pack
 WIDEST_DEAR = 4  # the same where exp and the like would be written out for each
 
 _STEP = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
-_OF_BOOLS = {
-    "any": "or", "max": "or", "sum": "or", "all": "and", "min": "and", "prod": "and",
-}  # fmt: skip
 
 
 def constant(value: float | int | bool, dtype: str) -> str:
     """A number as C text."""
     return CTarget().constant(value, dtype)
-
-
-def initial(a: Accumulator) -> bool | int | float:
-    """The neutral element of a reduction."""
-    if a.dtype == "bool":
-        return _OF_BOOLS[a.function] == "and"
-    if a.function in ("sum", "prod"):
-        return int(a.function == "prod")
-    if a.dtype.startswith("float"):
-        return -np.inf if a.function == "max" else np.inf
-    limits = np.iinfo(a.dtype)
-    return int(limits.min if a.function == "max" else limits.max)
-
-
-def needs_wide(a: Accumulator) -> bool:
-    """Float32 sums are blocked: long running sums would lose digits."""
-    return a.function == "sum" and a.dtype == "float32"
 
 
 class Emitter:
@@ -365,7 +344,7 @@ class Emitter:
     # ---- reductions
 
     def step(self, a: Accumulator, dtype: str, *args: str) -> str:
-        function = f"logical_{_OF_BOOLS[a.function]}" if dtype == "bool" else _STEP[a.function]
+        function = f"logical_{OF_BOOLS[a.function]}" if dtype == "bool" else _STEP[a.function]
         return self.call(function, args, [dtype, dtype])
 
     def accumulate(self, a: Accumulator) -> None:
@@ -425,7 +404,7 @@ class Emitter:
         """Define what an accumulator is added up in."""
         name, dtype = self.total(a)
         self.dtypes[a.name] = a.dtype
-        self.put(f"{C_TYPES[dtype]} {name} = {constant(initial(a), dtype)};")
+        self.put(f"{C_TYPES[dtype]} {name} = {constant(neutral(a), dtype)};")
 
     def combine(self, a: Accumulator, lanes: str) -> None:
         """The lanes' results become that of their group, in all of them."""

@@ -3,17 +3,15 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 import symnet
 import symnet.tensor as T
 from symnet.backends.gpu.emit import emit
 from symnet.backends.gpu.source import Words, module_text
-from symnet.backends.gpu.statements import initial
 from symnet.rewrite import optimise
 from symnet.schedule.buffers import plan
-from symnet.schedule.kernel import Accumulator, Kernel, Operand, Stage
+from symnet.schedule.kernel import Kernel, Operand, Stage
 
 x, y = T.matrices("x", "y")
 w = T.vector("w")
@@ -142,23 +140,6 @@ def test_words():
     assert (words.in_shared, words.lanes, words.count, words.block) == (8, 9, 12, -1)
     blocks = Words(Kernel("blocks", 0, 1, operands[:1], (), 1, (Stage(),)))
     assert (blocks.block, blocks.count, blocks.lanes, blocks.check) == (2, 4, -1, -1)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "uint8", "int64", "uint64"])
-@pytest.mark.parametrize("function", ["sum", "prod", "max", "min", "any", "all"])
-def test_neutral_elements(function, dtype):
-    if function in ("any", "all"):
-        dtype = "bool"
-    start = np.array(initial(Accumulator("a", function, "v", dtype)), dtype)
-    combine = {
-        "sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum,
-        "any": np.logical_or, "all": np.logical_and,
-    }[function]  # fmt: skip
-    values = np.array([0, 1], dtype)
-    if dtype != "bool":
-        limits = np.finfo(dtype) if dtype.startswith("f") else np.iinfo(dtype)
-        values = np.array([limits.min, 0, 3, limits.max], dtype)
-    assert np.array_equal(combine(start, values), values)
 
 
 def test_who_uses_the_cpu_only_reads_nothing_of_this():
