@@ -6,6 +6,7 @@ from typing import Any
 
 from symnet.graph.printing import graph_roots
 from symnet.graph.traversal import toposort
+from symnet.graph.types import sizes_text
 from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
 
 
@@ -41,7 +42,7 @@ def to_networkx(obj: Any, objects: bool = False) -> Any:
                 kind=_kind(variable),
                 label=str(variable),
                 dtype=variable.type.dtype,
-                shape=", ".join("?" if s is None else str(s) for s in variable.type.shape),
+                shape=sizes_text(variable.type.shape),
                 name=variable.name or "",
                 output=variable in outputs,
             )
@@ -101,7 +102,7 @@ def to_graphviz(
             return number[variable]
         drawn = number[variable] = f"v{next(fresh)}"
         shape = {"constant": "plaintext", "shared": "cylinder"}.get(kind, "ellipse")
-        label = f"{variable}" if kind == "constant" else f"{variable}\n{_typed(variable)}"
+        label = f"{variable}" if kind == "constant" else f"{variable}\n{variable.type}"
         lines.append(
             f"  {drawn} [shape={shape}, fillcolor={_quoted(_COLOURS[kind])}, "
             f"label={_quoted(label)}];"
@@ -141,7 +142,7 @@ def to_graphviz(
         start = source(variable)
         known = titles[k] if k < len(titles) else variable.name
         title = known or (f"output {k}" if len(wanted) > 1 else "output")
-        label = f"{title}\n{_typed(variable)}"
+        label = f"{title}\n{variable.type}"
         lines.append(
             f"  out{k} [shape=ellipse, peripheries=2, fillcolor={_quoted(_COLOURS['output'])}, "
             f"label={_quoted(label)}];"
@@ -156,13 +157,8 @@ def _edge(variable: Variable, types: bool) -> str:
     if node is None:
         return ""
     label = [f".{variable.index}"] if len(node.outputs) > 1 else []
-    label += [_typed(variable)] if types else []
+    label += [str(variable.type)] if types else []
     return f" [label={_quoted(' '.join(label))}]" if label else ""
-
-
-def _typed(variable: Variable) -> str:
-    sizes = ", ".join("?" if s is None else str(s) for s in variable.type.shape)
-    return f"{variable.type.dtype}({sizes})"
 
 
 def _quoted(text: str) -> str:

@@ -119,11 +119,15 @@ class TensorType:
         return from_type(self, name=name)
 
     def __str__(self) -> str:
-        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
-        return f"{self.dtype}({sizes})"
+        return f"{self.dtype}({sizes_text(self.shape)})"
 
     def __repr__(self) -> str:
         return f"TensorType({self.dtype!r}, {self.shape!r})"
+
+
+def sizes_text(shape: Sequence[int | None]) -> str:
+    """Static sizes as text, ? for those that are not known."""
+    return ", ".join("?" if size is None else str(size) for size in shape)
 
 
 _hooks: dict[str, Any] = {}  # filled by graph.variables: types make variables, variables have types

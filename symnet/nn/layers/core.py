@@ -9,7 +9,7 @@ import numpy as np
 from symnet import tensor as T
 from symnet.config import config
 from symnet.errors import ConfigError, ShapeError, TypeMismatchError
-from symnet.graph.types import FLOATS, TensorType
+from symnet.graph.types import FLOATS, TensorType, sizes_text
 from symnet.graph.variables import Variable
 from symnet.nn import names
 from symnet.nn.layers.base import Forward, Layer, Shape
@@ -88,12 +88,12 @@ class Dense(Layer):
     def config(self) -> dict[str, Any]:
         return {
             "units": self.units,
-            "activation": described("activation", self.activation),
+            "activation": names.describe("activation", self.activation),
             "use_bias": self.use_bias,
-            "kernel_initializer": described("initializer", self.kernel_initializer),
-            "bias_initializer": described("initializer", self.bias_initializer),
-            "kernel_regularizer": described("penalty", self.kernel_regularizer),
-            "bias_regularizer": described("penalty", self.bias_regularizer),
+            "kernel_initializer": names.describe("initializer", self.kernel_initializer),
+            "bias_initializer": names.describe("initializer", self.bias_initializer),
+            "kernel_regularizer": names.describe("penalty", self.kernel_regularizer),
+            "bias_regularizer": names.describe("penalty", self.bias_regularizer),
         }
 
     def flops(self, inputs: Sequence[Shape], output: Shape) -> int:
@@ -113,7 +113,7 @@ class Activation(Layer):
         return self.function(x)
 
     def config(self) -> dict[str, Any]:
-        return {"function": described("activation", self.function)}
+        return {"function": names.describe("activation", self.function)}
 
     def flops(self, inputs: Sequence[Shape], output: Shape) -> int:
         return elements(output)
@@ -204,11 +204,6 @@ def found(kind: str, given: Any) -> Any:
     return None if given is None else names.lookup(kind, given)
 
 
-def described(kind: str, function: Any) -> Any:
-    """`names.describe`, where None stays None."""
-    return None if function is None else names.describe(kind, function)
-
-
 def as_float(x: Any) -> Any:
     """Integers and booleans in floatX, floats as they are."""
     return x if x.type.dtype in FLOATS else T.cast(x, config.floatX)
@@ -235,8 +230,7 @@ def last_size(shape: Shape, layer: Layer) -> int:
 
 def written(shape: Shape) -> str:
     """A static shape as text: (?, 784)."""
-    sizes = ", ".join("?" if n is None else str(n) for n in shape)
-    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"
+    return f"({sizes_text(shape)}{',' if len(shape) == 1 else ''})"
 
 
 def _without_minus_one(given: Sequence[int], wanted: tuple[int, ...]) -> tuple[int, ...]:

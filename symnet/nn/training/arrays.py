@@ -4,7 +4,7 @@ Taken are NumPy's, lists of numbers, pandas' frames and series, and whatever has
 say what was found, and where first.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -123,9 +123,3 @@ def check_sign(array: np.ndarray, what: str, wanted: str) -> None:
         raise IndexOutOfBoundsError(
             f"{what}{first(array < 0)} is {array[array < 0][0]}: {wanted} is at least 0"
         )
-
-
-def shape_text(shape: Sequence[int | None]) -> str:
-    """A static shape as a tuple, with ? for unknown sizes."""
-    inner = ", ".join("?" if n is None else str(n) for n in shape)
-    return f"({inner}{',' if len(shape) == 1 else ''})"

@@ -17,7 +17,8 @@ import numpy as np
 from symnet.errors import ConfigError, DataError, ShapeError, TypeMismatchError
 from symnet.graph.types import FLOATS
 from symnet.graph.variables import Variable
-from symnet.nn.training.arrays import as_array, fitting, shape_text
+from symnet.nn.layers.core import written
+from symnet.nn.training.arrays import as_array, fitting
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _fits(array: np.ndarray, variable: Variable, what: str) -> None:
     sizes = zip(array.shape[1:], wanted[1:])
     if array.ndim == len(wanted) and all(s is None or s == n for n, s in sizes):
         return
-    shown = shape_text(wanted)
+    shown = written(wanted)
     advice = ""
     if array.ndim == len(wanted) - 1 and all(
         s is None or s == n for n, s in zip(array.shape, wanted[1:])

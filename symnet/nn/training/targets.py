@@ -23,13 +23,13 @@ from symnet.errors import (
 from symnet.graph.types import TensorType
 from symnet.graph.variables import Variable
 from symnet.nn import losses
+from symnet.nn.layers.core import written
 from symnet.nn.training.arrays import (
     as_array,
     check_finite,
     check_sign,
     first,
     fitting,
-    shape_text,
 )
 from symnet.nn.training.data import Examples, several
 
@@ -87,11 +87,7 @@ def unwrapped(function: Any) -> Any:
 def _target(array: np.ndarray, output: TensorType, function: Any, what: str) -> np.ndarray:
     name = getattr(function, "__name__", "the loss")
     shape, wanted = array.shape, output.shape
-    column = (
-        array.ndim == output.ndim and shape[-1] == 1 and wanted[-1] != 1
-        if output.ndim > 1
-        else False
-    )
+    column = 1 < output.ndim == array.ndim and shape[-1] == 1 and wanted[-1] != 1
     if function in _LABELS:
         if array.ndim == output.ndim - 1 or column:
             rows = array[..., 0] if column else array
@@ -100,11 +96,11 @@ def _target(array: np.ndarray, output: TensorType, function: Any, what: str) -> 
         if function not in _LABELS_OR_PROBABILITIES:
             raise ShapeError(
                 f"{what} has shape {shape}; {name} wants integer labels, one per example, for "
-                f"outputs {shape_text(wanted)}"
+                f"outputs {written(wanted)}"
             )
         if array.ndim != output.ndim or (wanted[-1] is not None and shape[-1] != wanted[-1]):
             raise ShapeError(
-                f"{what} has shape {shape}, the model's output {shape_text(wanted)}: {name} "
+                f"{what} has shape {shape}, the model's output {written(wanted)}: {name} "
                 f"wants integer labels (examples,) or rows of {wanted[-1]} probabilities"
             )
         _same(shape, wanted, what, output, name)
@@ -118,7 +114,7 @@ def _target(array: np.ndarray, output: TensorType, function: Any, what: str) -> 
             labels = array.ndim == output.ndim - 1 and array.dtype.kind in "iu"
             advice = "; for class labels choose loss='categorical_crossentropy'" if labels else ""
             raise ShapeError(
-                f"{what} has shape {shape}, the model's output {shape_text(wanted)}: {name} "
+                f"{what} has shape {shape}, the model's output {written(wanted)}: {name} "
                 f"wants targets of the outputs' shape{advice}"
             )
         _same(array.shape, wanted, what, output, name)
@@ -141,7 +137,7 @@ def _same(
 ) -> None:
     if any(s is not None and s != n for n, s in zip(shape[1:], wanted[1:])):
         raise ShapeError(
-            f"{what} has shape {shape}, the model's output is {shape_text(output.shape)} ({name})"
+            f"{what} has shape {shape}, the model's output is {written(output.shape)} ({name})"
         )
 
 
