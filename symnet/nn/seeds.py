@@ -38,6 +38,11 @@ def generator(seed: Any = None) -> np.random.Generator:
     return np.random.default_rng(child)
 
 
+def drawn() -> int:
+    """A seed for random draws, of the next child of the global seed."""
+    return int(generator().integers(2**32))
+
+
 def number(seed: Any) -> int:
     """A seed as a Python integer; a generator gives its next one. Errors: ConfigError."""
     if isinstance(seed, np.random.Generator):

@@ -68,7 +68,7 @@ class Forward:
     @property
     def random(self) -> RandomStreams:
         if self._random is None:
-            self._random = RandomStreams(int(seeds.generator().integers(2**32)))
+            self._random = RandomStreams(seeds.drawn())
         return self._random
 
     def update(self, shared: SharedVariable, new: Variable) -> None:
@@ -362,7 +362,7 @@ class Layer:
             if self.preset is not None:
                 part.preset = values_under(name, self.preset)
             elif self._generator is not None:
-                part.seed_from(np.random.SeedSequence(int(self._generator.integers(2**63))))
+                part.seed_from(np.random.SeedSequence(seeds.number(self._generator)))
 
     def forget(self) -> None:
         """Be as before the first call, without parameters."""

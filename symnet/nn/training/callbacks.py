@@ -96,9 +96,15 @@ class _Watching(Callback):
         self.monitor, self.min_delta = monitor, float(min_delta)
         growing = ("acc", "precision", "recall", "f1", "top_", "auc")
         self.growing = mode == "max" or (mode == "auto" and any(g in monitor for g in growing))
+        self._forget()
+
+    def _forget(self) -> None:
+        """Be as before the first epoch."""
         self.best = -math.inf if self.growing else math.inf
 
     def on_train_begin(self) -> None:
+        if not self.trainer.resumed:
+            self._forget()
         known = self.trainer.log_names
         if self.monitor not in known:
             advice = ""
@@ -141,17 +147,14 @@ class EarlyStopping(_Watching):
         mode: str = "auto",
     ):
         super().__init__(monitor, min_delta, mode)
-        self.patience, self.restore_best = _count("patience", patience), restore_best
+        self.patience, self.restore_best = whole("patience", patience), restore_best
+
+    def _forget(self) -> None:
+        super()._forget()
         self.waited = 0
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._weights: list[np.ndarray] | None = None
-
-    def on_train_begin(self) -> None:
-        super().on_train_begin()
-        if not self.trainer.resumed:
-            self.best = -math.inf if self.growing else math.inf
-            self.waited, self.best_epoch, self.stopped_epoch, self._weights = 0, None, None, None
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.improved(logs):
@@ -206,16 +209,16 @@ class ReduceOnPlateau(_Watching):
         super().__init__(monitor, min_delta, mode)
         if not 0 < factor < 1:
             raise ConfigError(f"factor={factor!r}: a number between 0 and 1 is wanted")
-        self.factor, self.patience = factor, _count("patience", patience)
-        self.minimum, self.cooldown = minimum, _count("cooldown", cooldown)
+        self.factor, self.patience = factor, whole("patience", patience)
+        self.minimum, self.cooldown = minimum, whole("cooldown", cooldown)
+
+    def _forget(self) -> None:
+        super()._forget()
         self.waited = self.resting = 0
 
     def on_train_begin(self) -> None:
         super().on_train_begin()
         self.trainer.check_rate_may_change(self)
-        if not self.trainer.resumed:
-            self.best = -math.inf if self.growing else math.inf
-            self.waited = self.resting = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         better = self.improved(logs)
@@ -319,7 +322,7 @@ class Checkpoint(_Watching):
         mode: str = "auto",
     ):
         super().__init__("val_loss" if monitor is None else monitor, 0.0, mode)
-        self.path, self.every, self.best_only = Path(path), _count("every", every, 1), best_only
+        self.path, self.every, self.best_only = Path(path), whole("every", every, 1), best_only
 
     def on_train_begin(self) -> None:
         if self.best_only:
@@ -331,8 +334,6 @@ class Checkpoint(_Watching):
             raise PermissionError(13, "the checkpoint's folder cannot be written", str(folder))
         for rest in folder.glob(f".{glob.escape(self.path.name)}.????????"):
             rest.unlink(missing_ok=True)  # of a run that was killed while it wrote
-        if not self.trainer.resumed:
-            self.best = -math.inf if self.growing else math.inf
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.best_only:
@@ -348,7 +349,8 @@ class Checkpoint(_Watching):
         self.best = state["best"]
 
 
-def _count(name: str, value: Any, least: int = 0) -> int:
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """A setting that is a whole number. Errors: ConfigError."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name}={value!r:.40}: a whole number, at least {least}, is wanted")
     return int(value)

@@ -9,7 +9,7 @@ import numpy as np
 from symnet.errors import ConfigError, ShapeError
 from symnet.nn import seeds
 from symnet.nn.training import data
-from symnet.nn.training.callbacks import Checkpoint, as_callback
+from symnet.nn.training.callbacks import Checkpoint, as_callback, whole
 from symnet.nn.training.data import Examples
 from symnet.nn.training.evaluation import Evaluation, Predictor
 from symnet.nn.training.graph import target_kinds
@@ -134,9 +134,9 @@ class Trainable:
         no longer finite; the model then is as before that step. Ctrl-C ends it between two steps.
         """
         settings = self._checked_settings("fit")
-        size = _whole("batch_size", batch_size, 1) if batch_size is not None else None
-        epochs = _whole("epochs", epochs, 0)
-        initial_epoch = _whole("initial_epoch", initial_epoch, 0)
+        size = whole("batch_size", batch_size, 1) if batch_size is not None else None
+        epochs = whole("epochs", epochs)
+        initial_epoch = whole("initial_epoch", initial_epoch)
         listed = [as_callback(c) for c in _listed(callbacks)]
         shown = progress(verbose)
         seed = None if seed is None else seeds.number(seed)
@@ -178,7 +178,7 @@ class Trainable:
             if path is not None and path.exists():
                 trainer.resume(path)
             else:
-                program.seed(_drawn_seed() if seed is None else seed)
+                program.seed(seeds.drawn() if seed is None else seed)
             self.history = trainer.history
             return trainer.run()
 
@@ -198,7 +198,7 @@ class Trainable:
         Arguments and errors as of `fit`. Metrics do without weights.
         """
         settings = self._checked_settings("evaluate")
-        size = VALIDATION_ROWS if batch_size is None else _whole("batch_size", batch_size, 1)
+        size = VALIDATION_ROWS if batch_size is None else whole("batch_size", batch_size, 1)
         examples = self._examples(settings, x, y, sample_weight)
         logs = self._evaluation(settings, examples).run(examples, size)
         if verbose:
@@ -213,7 +213,7 @@ class Trainable:
 
         Errors: those of `data` for `x`; ConfigError for a model without parameters yet.
         """
-        size = VALIDATION_ROWS if batch_size is None else _whole("batch_size", batch_size, 1)
+        size = VALIDATION_ROWS if batch_size is None else whole("batch_size", batch_size, 1)
         if not self.built:
             raise ConfigError(
                 "predict: the model has no parameters yet; fit it, or give its input's shape"
@@ -250,7 +250,7 @@ class Trainable:
         program = self._training(settings, examples)
         with program.taken():
             if not program.seeded:
-                program.seed(_drawn_seed())
+                program.seed(seeds.drawn())
             feed, step = program.step(examples)
             feed.load(examples, len(examples))
             program.sums.clear()
@@ -323,16 +323,6 @@ class Trainable:
         for compiled in ("_program", "_evaluator", "_predictor"):
             state.pop(compiled, None)
         return state
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ConfigError(f"{name}={value!r:.40}: a whole number, at least {least}, is wanted")
-    return int(value)
-
-
-def _drawn_seed() -> int:
-    return int(seeds.generator().integers(2**32))
 
 
 def _listed(callbacks: Any) -> list[Any]:
