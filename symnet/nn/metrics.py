@@ -62,8 +62,7 @@ class Metric(ABC):
     def measure(self, targets: Any, predictions: Any) -> Any:
         """The metric of arrays: targets and predictions (examples, ...)."""
         target, prediction = np.asarray(targets), np.asarray(predictions)
-        known = prediction.shape[1:]
-        p = T.TensorType(str(prediction.dtype), (None, *known))("predictions")
+        p = T.TensorType(str(prediction.dtype), (None, *prediction.shape[1:]))("predictions")
         t = T.TensorType(str(target.dtype), (None, *target.shape[1:]))("targets")
         if len(target) != len(prediction):
             raise ShapeError(f"{self.name}: {len(target)} targets, {len(prediction)} predictions")

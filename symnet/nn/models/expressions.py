@@ -22,6 +22,7 @@ from symnet.errors import ConfigError, DataError
 from symnet.graph.op import Op
 from symnet.graph.types import DTYPES
 from symnet.graph.variables import Constant, Variable, make_constant
+from symnet.nn.models.description import Json
 from symnet.ops.contraction import BatchedDot, Dot
 from symnet.ops.elementwise import ELEMENTWISE, Elementwise
 from symnet.ops.joining import Concatenate
@@ -32,7 +33,6 @@ from symnet.ops.shape import MakeVector, ShapeOf
 from symnet.ops.subtensor import Subtensor
 
 Check = Callable[[Any], bool]
-Json = dict[str, Any]
 
 
 def described_op(op: Op) -> Json:

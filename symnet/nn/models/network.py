@@ -45,8 +45,7 @@ class Network(Layer, Trainable):
 
         Integers become floatX where the network's input is. Errors: TypeMismatchError.
         """
-        if not self.built:
-            self.ensure_built([x.type.shape for x in inputs])
+        self.ensure_built([x.type.shape for x in inputs])
         if len(inputs) != len(self.inputs):
             raise TypeMismatchError(
                 f"{self.described()} has {len(self.inputs)} inputs, got {len(inputs)}"

@@ -29,7 +29,7 @@ def summary(network: "Network") -> str:
     for call in network.calls:
         rows.append(_row(network.name_of(call.layer), call, counted))
     trained = _size(network.parameters)
-    total = _size(list(network.named_variables().values()))
+    total = network.count_params()
     flops = network.flops([], ())
     lines = _aligned(rows)
     rule = "-" * max(map(len, lines))

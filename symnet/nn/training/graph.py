@@ -12,6 +12,7 @@ from symnet.graph.describe import listed
 from symnet.graph.types import TensorType
 from symnet.graph.variables import SharedVariable, Variable
 from symnet.nn.layers.base import Forward
+from symnet.nn.matching import per_example
 from symnet.nn.training.data import Examples
 from symnet.nn.training.settings import Settings
 
@@ -152,7 +153,7 @@ def _per_example(loss: Any, prediction: Any, target: Any) -> Any:
             f"{name} returned one number ({kind}); return one per example, without the last mean, "
             f"so that examples can be weighed{listed([value])}"
         )
-    return value if kind.ndim == 1 else T.mean(value, axis=tuple(range(1, kind.ndim)))
+    return per_example(value)
 
 
 def _average(total: np.ndarray, examples: int) -> float:

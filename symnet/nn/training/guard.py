@@ -18,10 +18,7 @@ from symnet.nn import losses
 from symnet.nn.training.program import Feed, Program, Snapshot
 from symnet.nn.training.targets import unwrapped
 
-_OF_PROBABILITIES = {
-    losses.binary_crossentropy: "binary_crossentropy",
-    losses.categorical_crossentropy: "categorical_crossentropy",
-}
+_OF_PROBABILITIES = {losses.binary_crossentropy, losses.categorical_crossentropy}
 
 
 def all_finite(variables: Sequence[SharedVariable]) -> bool:
@@ -121,8 +118,11 @@ def _no_probabilities(program: Program, known: Mapping[Any, np.ndarray]) -> str:
     predictions = [v for call in program.forward.calls[-1:] for v in call.outputs]
     for prediction, loss in zip(predictions, program.settings.losses):
         value = known.get(prediction)
-        name = _OF_PROBABILITIES.get(unwrapped(loss))
-        if name is not None and value is not None and (value.min() < 0 or value.max() > 1.001):
+        function = unwrapped(loss)
+        if function not in _OF_PROBABILITIES or value is None:
+            continue
+        if value.min() < 0 or value.max() > 1.001:
+            name = function.__name__
             return (
                 f"; {name} wants probabilities, the outputs go from {value.min():g} to "
                 f"{value.max():g}: end with softmax or sigmoid, or choose {name}_from_logits"
