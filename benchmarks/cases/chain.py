@@ -7,29 +7,15 @@ gradient  of the first with respect to x and z, and its value
 
 import numpy as np
 
-from .digest import digest
+from . import digest
 
 
-class Program:
+class Program(digest.Program):
     """Common part of the peers' programs of this family; they define `call`."""
 
     def __init__(self, size: int, kind: str = "sum"):
         self.kind, self.inputs = kind, data(size)
         self.against = kind
-
-    def call(self) -> object:
-        """The result, or a sequence of results, finished."""
-        raise NotImplementedError
-
-    def check(self) -> list[float]:
-        results = self.call()
-        if self.kind == "sum":
-            return [float(results)]
-        return digest(*(results if isinstance(results, (list, tuple)) else [results]))
-
-    def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.call()
 
 
 def data(size: int, **_: object) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +47,7 @@ def _wide(size: int) -> tuple[np.ndarray, ...]:
 
 
 REFERENCES = {
-    "sum": lambda size, **_: [float(total(*_wide(size)))],
-    "array": lambda size, **_: digest(array(*_wide(size))),
-    "gradient": lambda size, **_: digest(*gradient(*_wide(size))),
+    "sum": lambda size, **_: digest.digest(total(*_wide(size))),
+    "array": lambda size, **_: digest.digest(array(*_wide(size))),
+    "gradient": lambda size, **_: digest.digest(*gradient(*_wide(size))),
 }

@@ -1,4 +1,4 @@
-"""Few numbers that tell arrays apart, for checks."""
+"""Few numbers that tell arrays apart, and programs that are checked by them."""
 
 import numpy as np
 
@@ -15,3 +15,19 @@ def digest(*arrays: np.ndarray) -> list[float]:
         weights = 1 + np.arange(flat.size) % 7
         result += [float(flat.mean()), float((flat * weights).mean())]
     return result
+
+
+class Program:
+    """Common part of programs whose iteration is a `call`."""
+
+    def call(self) -> object:
+        """The result, or a sequence of results, finished."""
+        raise NotImplementedError
+
+    def check(self) -> list[float]:
+        results = self.call()
+        return digest(*(results if isinstance(results, (list, tuple)) else [results]))
+
+    def run(self, iterations: int) -> None:
+        for _ in range(iterations):
+            self.call()

@@ -4,7 +4,7 @@ examples in a new random order, with loss and accuracy, then loss and accuracy o
 Checked is one epoch over few examples in their own order, the last minibatch a smaller one.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,6 +57,27 @@ class Program:
         if self.trained is None:
             self.trained = self.model()
         self.fit(self.trained, self.data, iterations, True)
+
+
+class KerasProgram(Program):
+    """Of models whose `fit` takes what Keras's takes; they define `model` and `logs`."""
+
+    def fit(self, model: Any, d: Data, epochs: int, shuffle: bool) -> list[float]:
+        history = model.fit(
+            d.x,
+            d.y,
+            batch_size=self.batch,
+            epochs=epochs,
+            validation_data=(d.held_x, d.held_y),
+            shuffle=shuffle,
+            verbose=0,
+        )
+        logs = self.logs(history)
+        return [logs[k][-1] for k in ("loss", "accuracy", "val_loss", "val_accuracy")]
+
+    def logs(self, history: Any) -> dict[str, list[float]]:
+        """What `fit` has noted after every epoch, by name."""
+        raise NotImplementedError
 
 
 def data(sizes: list[int], examples: int, held: int, **_: object) -> Data:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .digest import digest
+from . import digest
 
 EPSILON = 1e-5
 
@@ -27,25 +27,13 @@ class Data(NamedTuple):
     labels: np.ndarray
 
 
-class Program:
+class Program(digest.Program):
     """Common part of the peers' programs of this family; they define `call`."""
 
     against = "values"
 
     def __init__(self, kind: str, rows: int, columns: int):
         self.kind, self.data = kind, data(rows, columns)
-
-    def call(self) -> object:
-        """The result, or a sequence of results, finished."""
-        raise NotImplementedError
-
-    def check(self) -> list[float]:
-        results = self.call()
-        return digest(*(results if isinstance(results, (list, tuple)) else [results]))
-
-    def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            self.call()
 
 
 def data(rows: int, columns: int, **_: object) -> Data:
@@ -84,7 +72,7 @@ def values(kind: str, rows: int, columns: int) -> list[float]:
     """Digest of the results in float64."""
     d = data(rows, columns)
     wide = Data(*(v.astype(np.float64) for v in d[:4]), d.labels)
-    return digest(*compute(kind, wide))
+    return digest.digest(*compute(kind, wide))
 
 
 REFERENCES = {"values": values}

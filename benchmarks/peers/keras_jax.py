@@ -43,7 +43,7 @@ class Mlp(mlp.Program):
         return self.model.train_on_batch(*self.data.batch(self.advance(), self.batch))
 
 
-class Fit(fit.Program):
+class Fit(fit.KerasProgram):
     def model(self) -> keras.Sequential:
         model = network(self.data.parameters)
         model.compile(
@@ -53,17 +53,8 @@ class Fit(fit.Program):
         )
         return model
 
-    def fit(self, model: keras.Sequential, d: fit.Data, epochs: int, shuffle: bool) -> list[float]:
-        history = model.fit(
-            d.x,
-            d.y,
-            batch_size=self.batch,
-            epochs=epochs,
-            validation_data=(d.held_x, d.held_y),
-            shuffle=shuffle,
-            verbose=0,
-        ).history
-        return [history[k][-1] for k in ("loss", "accuracy", "val_loss", "val_accuracy")]
+    def logs(self, history: keras.callbacks.History) -> dict[str, list[float]]:
+        return history.history
 
 
 PROGRAMS = {"mlp": Mlp, "fit": Fit}

@@ -52,21 +52,11 @@ class Chain(chain.Program):
         return self.f(*self.inputs)
 
 
-class Call:
-    against = "values"
-
+class Call(call.Program):
     def __init__(self, **_: object):
         self.x = call.data()
         x = pt.vector("x")
         self.f = pytensor.function([x], x + 1, mode="NUMBA", trust_input=True)
-
-    def check(self) -> list[float]:
-        return self.f(self.x).tolist()
-
-    def run(self, iterations: int) -> None:
-        f, x = self.f, self.x
-        for _ in range(iterations):
-            f(x)
 
 
 PROGRAMS = {"mlp": Mlp, "chain": Chain, "call": Call}

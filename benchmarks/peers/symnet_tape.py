@@ -108,7 +108,7 @@ class Optimizers(optimizers.Program):
         return [p.get_value() for p in self.parameters]
 
 
-class Fit(fit.Program):
+class Fit(fit.KerasProgram):
     def model(self) -> nn.Sequential:
         inputs, hidden, classes = self.sizes
         model = nn.Sequential(
@@ -127,34 +127,15 @@ class Fit(fit.Program):
         )
         return model
 
-    def fit(self, model: nn.Sequential, d: fit.Data, epochs: int, shuffle: bool) -> list[float]:
-        history = model.fit(
-            d.x,
-            d.y,
-            batch_size=self.batch,
-            epochs=epochs,
-            validation_data=(d.held_x, d.held_y),
-            shuffle=shuffle,
-            verbose=0,
-        ).logs
-        return [history[k][-1] for k in ("loss", "accuracy", "val_loss", "val_accuracy")]
+    def logs(self, history: nn.History) -> dict[str, list[float]]:
+        return history.logs
 
 
-class Call:
-    against = "values"
-
+class Call(call.Program):
     def __init__(self, **_: object):
         self.x = call.data()
         x = T.vector("x")
         self.f = symnet.function([x], x + 1)
-
-    def check(self) -> list[float]:
-        return self.f(self.x).tolist()
-
-    def run(self, iterations: int) -> None:
-        f, x = self.f, self.x
-        for _ in range(iterations):
-            f(x)
 
 
 class NewBatch(new_batch.Program):

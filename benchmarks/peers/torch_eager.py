@@ -46,6 +46,14 @@ class Mlp(mlp.Program):
         return value.detach()
 
 
+class _Eager:
+    """`torch_compiled` compiles the functions of these programs; here they stay as they are."""
+
+    @staticmethod
+    def compiled(f: Callable) -> Callable:
+        return f
+
+
 def total(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     return (torch.tanh(x * z + 0.5) * torch.exp(-x * x) + torch.log1p(z)).sum()
 
@@ -54,17 +62,13 @@ def array(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(x * x + z * z) * torch.sigmoid(x) - 0.1 * x
 
 
-class Chain(chain.Program):
+class Chain(_Eager, chain.Program):
     def __init__(self, **parameters: object):
         super().__init__(**parameters)
         self.x, self.z = (torch.from_numpy(v) for v in self.inputs)
         if self.kind == "gradient":
             self.x.requires_grad_(), self.z.requires_grad_()
         self.f = self.compiled(array if self.kind == "array" else total)
-
-    @staticmethod
-    def compiled(f: Callable) -> Callable:
-        return f
 
     def call(self) -> object:
         value = self.f(self.x, self.z)
@@ -81,7 +85,7 @@ def layer_norm(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> tor
     return F.layer_norm(x, (x.shape[1],), scale, shift, rows.EPSILON)
 
 
-class Rows(rows.Program):
+class Rows(_Eager, rows.Program):
     """Gradients by autograd, the forward pass included, as in every training."""
 
     def __init__(self, **parameters: object):
@@ -97,10 +101,6 @@ class Rows(rows.Program):
             v.requires_grad_()
         self.f = self.compiled(f)
 
-    @staticmethod
-    def compiled(f: Callable) -> Callable:
-        return f
-
     def call(self) -> object:
         value = self.f(*self.arguments)
         if not self.wrt:
@@ -109,8 +109,10 @@ class Rows(rows.Program):
         return torch.autograd.grad(value, self.arguments[: self.wrt], upstream)
 
 
-class Optimizers(optimizers.Program):
+class Optimizers(_Eager, optimizers.Program):
     """`fused=True` where `torch.optim` has it for the CPU."""
+
+    fused: bool | None = True
 
     def __init__(self, rule: str):
         super().__init__(rule)
@@ -134,12 +136,6 @@ class Optimizers(optimizers.Program):
             "adam": lambda: optim.Adam(p, rate, betas, epsilon, fused=fused),
             "adamw": lambda: optim.AdamW(p, rate, betas, epsilon, s["decay"], fused=fused),
         }[self.rule]()
-
-    fused = True
-
-    @staticmethod
-    def compiled(f: Callable) -> Callable:
-        return f
 
     def values(self) -> list[np.ndarray]:
         return [p.detach().numpy() for p in self.parameters]
@@ -192,23 +188,13 @@ class Fit(fit.Program):
         return [loss / n, right / n]
 
 
-class Call:
-    against = "values"
-
+class Call(call.Program):
     def __init__(self, **_: object):
         self.x = torch.from_numpy(call.data())
 
     @staticmethod
     def f(x: torch.Tensor) -> torch.Tensor:
         return x + 1
-
-    def check(self) -> list[float]:
-        return self.f(self.x).tolist()
-
-    def run(self, iterations: int) -> None:
-        f, x = self.f, self.x
-        for _ in range(iterations):
-            f(x)
 
 
 PROGRAMS = {
