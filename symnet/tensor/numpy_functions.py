@@ -177,16 +177,17 @@ def _vector_norm(x: Any, axis: Any = None, ord: Any = 2, keepdims: bool = False)
 
 
 @_stands_for("linalg.matrix_norm")
-def _matrix_norm(
-    x: Any, ord: Any = "fro", keepdims: bool = False, _axes: Any = (-2, -1), _of: str = "matrix"
-) -> Any:
-    x = as_variable(x)
-    rows, columns = (as_axis(k, x.type.ndim) for k in _axes)
+def _matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Any:
+    return _norm_of_matrices(as_variable(x), ord, (-2, -1), keepdims)
+
+
+def _norm_of_matrices(x: Any, ord: Any, axes: tuple[int, int], keepdims: bool) -> Any:
+    rows, columns = (as_axis(k, x.type.ndim) for k in axes)
     if ord is None or ord == "fro":
         return reduction.norm(x, 2, (rows, columns), keepdims)
     if ord not in (1, -1, np.inf, -np.inf):
         raise TypeMismatchError(
-            f"the {_of} norm of order {ord!r} needs singular values, which symnet does not have; "
+            f"the matrix norm of order {ord!r} needs singular values, which symnet does not have; "
             "there are 'fro', 1, -1, inf and -inf"
         )
     inner, outer = (rows, columns) if abs(ord) == 1 else (columns, rows)
@@ -204,7 +205,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     if axis is None:
         axes = tuple(range(x.type.ndim))
     if len(axes) == 2:
-        return _matrix_norm(x, ord, keepdims, axes)
+        return _norm_of_matrices(x, ord, axes, keepdims)
     if len(axes) != 1:
         raise TypeMismatchError(f"norm of order {ord!r} of {x} ({x.type}): axis is to be given")
     return reduction.norm(x, ord, axes[0], keepdims)
@@ -329,10 +330,10 @@ def _cut(x: Any, places: Sequence[Any], axis: int) -> list[Any]:
     """`x` cut along `axis` before each of `places`, as slices do."""
     x = as_variable(x)
     axis = as_axis(axis, x.type.ndim)
-    bounds = [None, *places, None]
     whole = (slice(None),) * axis
-    starts = [0, *places]  # a slice from the cut before it, which may lie behind the next one
-    return [x[(*whole, slice(a, b))] for a, b in zip(starts, bounds[1:])]  # type: ignore[index]
+    # each from the cut before it, which may lie behind the next one
+    pieces = zip([0, *places], [*places, None])
+    return [x[(*whole, slice(a, b))] for a, b in pieces]  # type: ignore[index]
 
 
 @_stands_for("array_split")
@@ -425,7 +426,8 @@ def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
 # ---- diagonals
 
 
-def _diagonal_of(a: Any, offset: int, axis1: int, axis2: int) -> Any:
+@_stands_for("diagonal")
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     a = as_variable(a)
     order = [as_axis(axis1, a.type.ndim), as_axis(axis2, a.type.ndim)]
     if a.type.ndim != 2:
@@ -433,19 +435,14 @@ def _diagonal_of(a: Any, offset: int, axis1: int, axis2: int) -> Any:
     return assembly.diagonal(movement.transpose(a, order), offset)
 
 
-@_stands_for("diagonal")
-def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    return _diagonal_of(a, offset, axis1, axis2)
-
-
 @_stands_for("trace")
 def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
-    return reduction.sum_(_diagonal_of(a, offset, axis1, axis2), dtype=dtype)
+    return reduction.sum_(_diagonal(a, offset, axis1, axis2), dtype=dtype)
 
 
-_stands_for("linalg.diagonal")(lambda x, offset=0: _diagonal_of(x, offset, -2, -1))
+_stands_for("linalg.diagonal")(lambda x, offset=0: _diagonal(x, offset, -2, -1))
 _stands_for("linalg.trace")(
-    lambda x, offset=0, dtype=None: reduction.sum_(_diagonal_of(x, offset, -2, -1), dtype=dtype)
+    lambda x, offset=0, dtype=None: reduction.sum_(_diagonal(x, offset, -2, -1), dtype=dtype)
 )
 _stands_for("diag")(lambda v, k=0: assembly.diag(v, k))
 _stands_for("diagflat")(lambda v, k=0: assembly.diag(movement.ravel(_joined(v)), k))
