@@ -9,7 +9,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from symnet.sklearn.estimator import DenseEstimator, floats
+from symnet.config import config
+from symnet.sklearn.estimator import DenseEstimator
 
 
 class SymnetClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]
@@ -79,7 +80,7 @@ class SymnetClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train a new network on X (examples, features) and labels y (examples,)."""
-        X, y = validate_data(self, X, y, dtype=floats(), order="C")
+        X, y = validate_data(self, X, y, dtype=config.floatX, order="C")
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         weights = None

@@ -5,7 +5,7 @@ given, `fit` checks it, and what `fit` finds has names that end in an underscore
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -14,7 +14,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from symnet import nn
-from symnet.config import config
 
 
 class Architecture(NamedTuple):
@@ -70,7 +69,7 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]
         output_activation: str | None,
         loss: Any,
         class_weight: dict[int, float] | None = None,
-    ) -> Self:
+    ) -> None:
         """Make the network and train it on checked data; `y` as the loss wants it."""
         self._check_settings()
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -123,7 +122,6 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]
         self.loss_curve_ = list(history.logs["loss"])
         self.loss_ = self.loss_curve_[-1]
         self.n_iter_ = len(self.loss_curve_)
-        return self
 
     def _outputs_for(self, X: Any) -> np.ndarray:
         """The network's outputs, in float64."""
@@ -172,11 +170,6 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]
             model = self._architecture.network()
             model.set_weights(state["model_"])
             self.model_ = model
-
-
-def floats() -> str:
-    """The dtype in which estimators compute: floatX."""
-    return config.floatX
 
 
 def _batch_size(wanted: Any, examples: int) -> int:

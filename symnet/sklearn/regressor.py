@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array, validate_data
 
-from symnet.sklearn.estimator import DenseEstimator, floats
+from symnet.config import config
+from symnet.sklearn.estimator import DenseEstimator
 
 
 class SymnetRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]
@@ -74,7 +75,7 @@ class SymnetRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train a new network on X (examples, features) and numbers y (examples[, outputs])."""
-        X, y = validate_data(self, X, y, dtype=floats(), order="C", multi_output=True)
+        X, y = validate_data(self, X, y, dtype=config.floatX, order="C", multi_output=True)
         y = check_array(y, dtype="float64", ensure_2d=False, input_name="y")
         columns = y.reshape(len(y), -1)
         mean, spread = np.zeros(columns.shape[1]), np.ones(columns.shape[1])

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from symnet.nn.training.history import History
 FORMAT, VERSION = "symnet.checkpoint", "1"
 
 
+@dataclass(frozen=True)
 class Contents:
     """What a checkpoint file holds.
 
@@ -33,16 +35,11 @@ class Contents:
     stopped    whether a callback ended the run
     """
 
-    def __init__(
-        self,
-        values: Mapping[str, np.ndarray],
-        settings: Mapping[str, Any],
-        history: History,
-        callbacks: Sequence[tuple[str, Mapping[str, Any]]],
-        stopped: bool,
-    ):
-        self.values, self.settings, self.history = dict(values), dict(settings), history
-        self.callbacks, self.stopped = list(callbacks), stopped
+    values: Mapping[str, np.ndarray]
+    settings: Mapping[str, Any]
+    history: History
+    callbacks: Sequence[tuple[str, Mapping[str, Any]]]
+    stopped: bool
 
 
 def write(path: Path, contents: Contents) -> None:
