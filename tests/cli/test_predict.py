@@ -66,7 +66,6 @@ def test_show_draws_what_the_model_gets(run, file, pictures):
     lines = out.splitlines()
     assert len(lines) == 29
     assert lines[:28] == drawing(read_digit(pictures[0]))
-
     assert "@@" in out
 
 

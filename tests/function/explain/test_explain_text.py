@@ -70,9 +70,7 @@ def test_steps_are_those_of_the_program(network, explained):
     equations = [text for step in explained.steps for text in step.results]
     assert "buf0 = x @ W1" in equations
     assert "buf0 = relu(buf0 + b1)" in equations
-    assert "W1 = W1 - 0.1 * (x.T @ buf3)" in equations or any(
-        text.startswith("W1 = W1 - 0.1 * (x.T @ buf") for text in equations
-    )
+    assert any(text.startswith("W1 = W1 - 0.1 * (x.T @ buf") for text in equations)
 
 
 def test_every_kernel_is_printed_with_its_source_and_lines(network, explained):
@@ -126,8 +124,7 @@ def test_rules_with_both_sides_and_lines(explained):
 
 def test_memory_of_the_plan_adds_up(network, explained):
     (plan,) = explained.memory
-    frame = network.train.explain  # sizes come from a copy: the function itself never ran
-    assert frame is not None and not network.train._runner.free
+    assert not network.train._runner.free  # sizes come from a copy: the function never ran
     assert len(plan.buffers) == len(network.train.program.buffers)
     for b in plan.buffers:
         assert b.bytes is not None and b.offset is not None and b.holds
@@ -195,7 +192,7 @@ def test_stored_programs_are_explained_like_fresh_ones(network):
 
 def test_functions_that_compile_nothing():
     f = Network(mode="reference").train
-    text = str(f.explain(*([])))
+    text = str(f.explain())
     assert "reference" in text and "crossentropy" in text and "kernel" not in text
 
 

@@ -50,7 +50,6 @@ def test_gathers_read_what_they_take_but_no_more_than_there_is():
     table, rows = T.matrix("table"), T.lvector("rows")
     values = np.ones((10, 6), "float32")
     (few,) = steps_of([table, rows], table[rows] * 2, [values, np.array([1, 2])])
-    assert few.accesses[1].label == "table" or few.accesses[0].label == "table"
     read = {a.label: a.reads for a in few.accesses}
     assert read["table"] == 4 * 2 * 6 and read["rows"] == 16
     (many,) = steps_of([table, rows], table[rows] * 2, [values, np.zeros(500, "int64")])
