@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="symnet info",
         description="Versions, processor, threads, BLAS, GPU, settings, cache and data; then what "
-        "is wrong with them and how to mend it.",
+        "is wrong with them\nand how to mend it.",
         epilog="example:\n  symnet info",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -182,15 +182,14 @@ def _packages() -> Iterator[Problem]:
             f"Python {platform.python_version()}: symnet is meant for {versions}",
             "make a virtual environment with one of these",
         )
-    for package in PACKAGES:
-        if _version(package):
-            continue
+    missing = [package for package in PACKAGES if not _version(package)]
+    for package in missing:
         if package in NEEDED:
             yield Problem(f"{package} is not installed, and symnet needs it",
                           f"pip install {package}")  # fmt: skip
-        else:
-            yield Problem(f"{package} is not installed; the commands need it",
-                          "pip install 'symnet[cli]'")  # fmt: skip
+    if extra := [package for package in missing if package not in NEEDED]:
+        yield Problem(f"not installed: {', '.join(extra)}; `symnet mnist`, `symnet predict` or "
+                      "model files need that", "pip install 'symnet[cli]'")  # fmt: skip
     for package, wanted in _least_versions().items():
         have = _version(package)
         if have and _numbers(have) < _numbers(wanted):

@@ -136,7 +136,7 @@ def test_a_compiler_that_does_not_work(healthy, monkeypatch):
 def test_packages_that_are_missing_or_old(healthy, monkeypatch):
     version = info._version
     monkeypatch.setattr(info, "_version", lambda name: version(name) if name != "rich" else "")
-    assert wrong("rich is not installed; the commands need it", "'symnet[cli]'")
+    assert wrong("not installed: rich; `symnet mnist`", "'symnet[cli]'")
     monkeypatch.setattr(info, "_version", version)
     monkeypatch.setattr(
         importlib.metadata,
