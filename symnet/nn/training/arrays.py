@@ -108,7 +108,7 @@ def check_finite(array: np.ndarray, what: str, source: np.ndarray | None = None)
             shown = ", ".join(str(int(k)) for k in place)
             if np.isfinite(value):
                 raise DataError(f"{what}[{shown}] is {value}, too large for {array.dtype}")
-            raise DataError(f"{what}[{shown}] is {value}: NaN and infinite values teach nothing")
+            raise DataError(f"{what}[{shown}] is {value}: every value must be finite")
 
 
 def first(wrong: np.ndarray) -> str:
