@@ -200,7 +200,7 @@ CASES = {
             images=55000,
             group="training",
         ),
-        Case("call", "x + 1 on four floats: the cost of a call", "call", _ALL[1:], group="kernels"),
+        Case("call", "the cost of a call: x + 1 on four floats", "call", _ALL[1:], group="kernels"),
         Case(
             "new-batch",
             "first call with a new batch size, less a call with a known one (MLP 784-100-10)",
