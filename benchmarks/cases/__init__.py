@@ -63,11 +63,10 @@ GROUPS = {
 
 _FEW = _ALL[:-1]  # PyTensor takes long to compile
 _EAGER = ("numpy-gemm", "numpy", "symnet", "torch", "jax")
+_STEP = (*_ALL, "keras", "sklearn")
 _TIMEOUT = {"OPENBLAS_THREAD_TIMEOUT": "4"}
-
-
-def _layers(n: int) -> Variant:
-    return Variant({"layers": n})
+_CACHES = {"cold": Variant({"cold": True}), "warm": Variant({"cold": False})}
+_MLP = {"sizes": [784, 1000, 10], "batch": 128}
 
 
 def _rows(forwards: str, gradient: str, *sizes: tuple[int, int]) -> dict[str, Variant]:
@@ -87,15 +86,15 @@ CASES = {
             "mlp-128",
             "SGD step of the MLP 784-1000-10, batch 128",
             "mlp",
-            (*_ALL, "keras", "sklearn"),
-            {"sizes": [784, 1000, 10], "batch": 128, "examples": 60000},
+            _STEP,
+            {**_MLP, "examples": 60000},
             group="training",
         ),
         Case(
             "mlp-16",
             "SGD step of the MLP 784-100-10, batch 16",
             "mlp",
-            (*_ALL, "keras", "sklearn"),
+            _STEP,
             {"sizes": [784, 100, 10], "batch": 16, "examples": 60000},
             group="training",
         ),
@@ -194,7 +193,7 @@ CASES = {
             "accuracy, and 5000 for validation",
             "fit",
             ("symnet", "torch", "torch-indexed", "keras", "sklearn"),
-            {"sizes": [784, 1000, 10], "batch": 128, "examples": 55000, "held": 5000},
+            {**_MLP, "examples": 55000, "held": 5000},
             rounds=4,
             least=2,
             images=55000,
@@ -223,7 +222,7 @@ CASES = {
             "startup",
             ("symnet", "torch", "jax"),
             {"script": "mlp"},
-            {"cold": Variant({"cold": True}), "warm": Variant({"cold": False})},
+            _CACHES,
             kind="startup",
             group="start",
         ),
@@ -232,7 +231,7 @@ CASES = {
             "SGD step of mlp-128, alternating with a threaded NumPy gemm",
             "mlp",
             ("symnet", "torch", "jax"),
-            {"sizes": [784, 1000, 10], "batch": 128, "examples": 6000},
+            {**_MLP, "examples": 6000},
             {
                 "alone": Variant(),
                 "alternating": Variant({"wrapper": "alternating"}),
@@ -260,8 +259,8 @@ CASES = {
             "build the training step of mlp-128 and make the first; imports and data not counted",
             "mlp",
             ("symnet", "torch-compiled", "jax"),
-            {"sizes": [784, 1000, 10], "batch": 128, "examples": 1280, "wrapper": "building"},
-            {"cold": Variant({"cold": True}), "warm": Variant({"cold": False})},
+            {**_MLP, "examples": 1280, "wrapper": "building"},
+            _CACHES,
             kind="fresh",
             rounds=2,
             group="start",
@@ -271,7 +270,7 @@ CASES = {
             "peak memory of a process that trains mlp-128 on 6000 examples (19 MB)",
             "mlp",
             ("numpy", "symnet", "torch", "jax", "keras", "sklearn"),
-            {"sizes": [784, 1000, 10], "batch": 128, "examples": 6000},
+            {**_MLP, "examples": 6000},
             kind="memory",
             unit="B",
             rounds=1,
@@ -295,7 +294,7 @@ CASES = {
             "layers",
             ("symnet",),
             {"batch": 16, "width": 32},
-            {f"{n} layers": _layers(n) for n in (10, 30, 100, 300, 1000)},
+            {f"{n} layers": Variant({"layers": n}) for n in (10, 30, 100, 300, 1000)},
             tolerance=1e-3,
             kind="fresh",
             rounds=3,

@@ -28,7 +28,7 @@ from symnet.nn.parameters import write_whole
 __all__ = ["confusion", "curves", "filters", "mistakes"]
 
 TRAINING, VALIDATION = "tab:blue", "tab:orange"
-NOT_DRAWN = {"epoch", "learning_rate", "seconds", "images_per_second", "examples_per_second"}
+NOT_DRAWN = {"epoch", "learning_rate", "seconds", "images_per_second"}
 _VALIDATION = "val_"
 _TEXTS = 20  # classes up to which a confusion matrix is written out
 

@@ -11,8 +11,7 @@ from symnet.nn.layers.base import Call, Forward, call_of
 from symnet.nn.models.description import described_layer, described_type
 from symnet.nn.models.expressions import described_constant, described_op
 from symnet.nn.models.network import Network, check_calls, placeholder
-from symnet.nn.models.replay import Step, all_steps, layers_in, replay, steps_between
-from symnet.nn.models.sequential import fits
+from symnet.nn.models.replay import Step, all_steps, fits, layers_in, replay, steps_between
 
 
 class Model(Network):

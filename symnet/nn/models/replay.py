@@ -12,7 +12,7 @@ from symnet.errors import MissingInputError, TypeMismatchError
 from symnet.graph.describe import describe, listed
 from symnet.graph.types import FLOATS
 from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
-from symnet.nn.layers.base import Call, Forward, Layer, call_of
+from symnet.nn.layers.base import Call, Forward, Layer, Shape, call_of
 
 Step = Call | Apply
 
@@ -102,6 +102,13 @@ def replay(
     return [table.get(v, v) for v in outputs]
 
 
+def fits(shape: Shape, declared: Shape) -> bool:
+    """Whether inputs of `shape` can be of the declared one; the batch does not matter."""
+    return len(shape) == len(declared) and all(
+        a is None or b is None or a == b for a, b in zip(shape[1:], declared[1:])
+    )
+
+
 def fitted(x: Variable, placeholder: Variable) -> Any:
     """`x` in the place of an input: converted to its dtype.
 
@@ -109,9 +116,7 @@ def fitted(x: Variable, placeholder: Variable) -> Any:
     in the place of integers.
     """
     wanted = placeholder.type
-    if x.type.ndim != wanted.ndim or any(
-        a is not None and b is not None and a != b for a, b in zip(x.type.shape, wanted.shape)
-    ):
+    if not fits(x.type.shape, wanted.shape):
         raise TypeMismatchError(
             f"{describe(x)}\nis not fit for the model's input\n{describe(placeholder)}"
         )

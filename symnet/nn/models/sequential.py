@@ -13,6 +13,7 @@ from symnet.nn import seeds
 from symnet.nn.layers.base import Forward, Layer, Shape
 from symnet.nn.models.description import described_layer, described_type
 from symnet.nn.models.network import Network, check_calls, placeholder
+from symnet.nn.models.replay import fits
 
 
 class Sequential(Network):
@@ -154,10 +155,3 @@ def _single(shapes: Any) -> Shape:
     if not given:
         raise ShapeError("Sequential: an input has at least one dimension, the batch")
     return tuple(given)
-
-
-def fits(shape: Shape, declared: Shape) -> bool:
-    """Whether inputs of `shape` can be of the declared one; the batch does not matter."""
-    return len(shape) == len(declared) and all(
-        a is None or b is None or a == b for a, b in zip(shape[1:], declared[1:])
-    )
