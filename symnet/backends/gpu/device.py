@@ -54,12 +54,15 @@ class GpuDevice(Protocol):
     name          "cuda" or "emulated"
     geometry      what launches are made for
     architecture  90 is sm_90
+    apart         whether every buffer gets memory of its own, where it can be watched, instead of
+                  a place in a common one
     lock          one call at a time
     """
 
     name: str
     geometry: launch.Device
     architecture: int
+    apart: bool
     lock: threading.RLock
 
     def allocate(self, size: int) -> Memory:
@@ -107,3 +110,7 @@ class GpuDevice(Protocol):
     def adopt(self, value: Any) -> DeviceArray:
         """An array of another library in this device's memory, after whatever that library still
         has to do to it; no copy. Errors: TypeMismatchError with where it lies or what it is."""
+
+    def hand_over(self) -> None:
+        """What other libraries order from now on, on their default stream, comes after what has
+        been ordered here: called when they get an array, and when theirs have been read."""
