@@ -6,11 +6,11 @@ It compiles nothing, except that the first binding with thousands of short rows 
 variant of a kernel (lanes.py).
 """
 
-import heapq
 from collections.abc import Sequence
 
 import numpy as np
 
+from symnet.backends.arena import place, rounded
 from symnet.backends.cpu import lanes
 from symnet.backends.cpu import tape_layout as layout
 from symnet.backends.cpu.blas import blas
@@ -103,7 +103,7 @@ class Frame:
         args[linked.error_words] = words.ctypes.data + layout.ERROR * layout.WORD
         for word, stride, size, length, row in linked.scratch:
             args[word] = self._scratch + row * self._row * threads
-            args[stride] = _round(size * number(length))
+            args[stride] = rounded(size * number(length), ALIGN)
         code = self.code = linked.code.copy()
         code[linked.patched_rows, 5] += base
         table = self._step_table(functions, number, threads, profile is not None)
@@ -131,48 +131,29 @@ class Frame:
     # ---- memory
 
     def _plan_arena(self, number, threads: int) -> np.ndarray:  # type: ignore[no-untyped-def]
-        """Addresses of the buffers: first fit over lifetimes, in the order of their first step."""
+        """Addresses of the buffers."""
         buffers = self.linked.program.buffers
-        offsets = np.zeros(len(buffers), np.int64)
-        free: list[tuple[int, int]] = []  # (size, offset), a heap by size
-        dying: list[tuple[int, int, int]] = []  # (last step, offset, size), a heap
-        top = 0
-        order = sorted(range(len(buffers)), key=lambda k: buffers[k].first)
-        for k in order:
-            buffer = buffers[k]
-            size = _round(itemsize(buffer.dtype) * number(buffer.size))
-            # two steps that run as a pair must not share memory, see pairing.py
-            while dying and dying[0][0] < buffer.first - 1:
-                _, offset, released = heapq.heappop(dying)
-                heapq.heappush(free, (released, offset))
-            offset = -1
-            passed = []
-            while free and len(passed) < 8:
-                available, place = heapq.heappop(free)
-                if available >= size and (available <= 2 * size or available <= 4096):
-                    offset = place
-                    break
-                passed.append((available, place))
-            else:
-                available = size
-            for item in passed:
-                heapq.heappush(free, item)
-            if offset < 0:
-                offset, available = top, size
-                top += size
-            heapq.heappush(dying, (buffer.last, offset, available))
-            offsets[k] = offset
+        # two steps that run as a pair must not share memory, see pairing.py
+        offsets, top = place(
+            [itemsize(b.dtype) * number(b.size) for b in buffers],
+            [(b.first, b.last) for b in buffers],
+            ALIGN,
+            apart=1,
+        )
         # a row for each scratch operand of a step and each thread; steps share them
         self._row = max(
-            (_round(size * number(length)) for _, _, size, length, _ in self.linked.scratch),
+            (
+                rounded(size * number(length), ALIGN)
+                for _, _, size, length, _ in self.linked.scratch
+            ),
             default=0,
         )
         several = max((row + 1 for *_, row in self.linked.scratch), default=0)
         self.arena_bytes = top + self._row * threads * several
         self._arena = np.empty(self.arena_bytes + ALIGN, np.uint8)
-        start = _round(self._arena.ctypes.data)
+        start = rounded(self._arena.ctypes.data, ALIGN)
         self._scratch = start + top
-        return start + offsets
+        return start + np.array(offsets, np.int64)
 
     def _step_table(self, functions: Functions, number, threads: int, apart: bool) -> list[tuple]:  # type: ignore[no-untyped-def]
         """The steps as the tape reads them; gemms and the kernels paired with them are one step,
@@ -268,7 +249,3 @@ class Frame:
         if lanes.pays(kernel, [number(ref) for ref in step.work]) and lanes.suits(kernel):
             return functions.lanes(step.number)
         return functions.kernels[step.number]
-
-
-def _round(size: int) -> int:
-    return (size + ALIGN - 1) // ALIGN * ALIGN
