@@ -5,7 +5,6 @@ collect   the compilation done again, with everything noted:
   lines     the user's lines
   steps     the steps of a program in words
   traffic   bytes and operations of a step
-  machine   SIMD in the machine code of a kernel
   memory    buffers, lifetimes, what is in place
   measure   times of copies that touch nobody's values
   book      all of that in one report
@@ -54,7 +53,7 @@ class Explanation:
     written    the graph as it was written (`debugprint`); `rewritten` the one that was compiled
     rules      the phases of rewriting and the rules they applied, with both sides
     steps      the program in order: equations over arrays, time, bytes moved, speed
-    kernels    the generated kernels: source, lines, SIMD
+    kernels    the generated kernels: source, lines, what the compiler made of them
     memory     one plan for each native program (one, mostly): buffers, lifetimes, what is in place
 
     Steps fused of several lines count for each of these in equal parts. Bytes are counted once for
@@ -68,8 +67,9 @@ class Explanation:
         name: str | None,
         runner: Runner | SegmentedRunner | None,
         measurement: Measurement | None,
+        device: str = "cpu",
     ):
-        report, self._drawing = collect(signature, mode, name, runner, measurement)
+        report, self._drawing = collect(signature, mode, name, runner, device, measurement)
         self._report = report
         self._compiled = runner is not None
         self.name = report.facts.name

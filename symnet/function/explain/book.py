@@ -1,16 +1,17 @@
 """Steps, kernels and times of all programs of a function, entered into its report."""
 
+from typing import Any
+
 import numpy as np
 
-from symnet.backends.cpu.emit import emit
+from symnet.backends.inspection import Code
 from symnet.function.explain.lines import Lines
-from symnet.function.explain.machine import machine
 from symnet.function.explain.measure import Measurement
 from symnet.function.explain.parts import Access, KernelReport, Report, StepReport
 from symnet.function.explain.planning import value_name
 from symnet.function.explain.wording import bytes_text, counted, time_text
 from symnet.graph.variables import Apply, Variable
-from symnet.schedule.program import Program
+from symnet.schedule.kernel import Kernel
 
 _FORMS = {
     "map": "element by element",
@@ -25,15 +26,20 @@ MOST_KERNELS = 64  # whose machine code is looked at
 class Book:
     """Takes what is found out about the programs of a function, one after the other.
 
-    nodes  the nodes of the graph that each step computes
+    nodes       the nodes of the graph that each step computes
+    inspection  what the back end tells of its programs
     """
 
-    def __init__(self, report: Report, lines: Lines, measurement: Measurement | None):
+    def __init__(
+        self, report: Report, lines: Lines, inspection: Any, measurement: Measurement | None
+    ):
         self.report = report
         self.lines = lines
+        self.inspection = inspection
         self.measurement = measurement
         self.nodes: list[list[Apply]] = []
-        self._kernel_of: dict[str, int] = {}  # by source
+        self._kernel_of: dict[str, int] = {}  # by text
+        self._codes: list[Code] = []
         self._host_times = []
         if measurement is not None and measurement.times is not None:
             self._host_times = list(measurement.times.host.items())
@@ -71,23 +77,26 @@ class Book:
         self.report.steps.append(step)
         self.nodes.append([node])
 
-    def kernel(self, program: Program, number: int) -> KernelReport:
-        """The report of a kernel; equal ones of several programs are one."""
-        kernel = program.kernels[number]
-        source = emit(kernel)
-        known = self._kernel_of.get(source)
+    def kernel(self, kernel: Kernel, code: Code) -> KernelReport:
+        """The report of a kernel; those with equal texts, in several programs too, are one."""
+        known = self._kernel_of.get(code.text)
         if known is None:
-            known = self._kernel_of[source] = len(self.report.kernels)
+            known = self._kernel_of[code.text] = len(self.report.kernels)
+            self._codes.append(code)
             loops = f"{_FORMS[kernel.form]}: {counted(kernel.kept, 'loop')}"
             if kernel.reduced:
                 loops += f" and {kernel.reduced} that reduce{'' if kernel.reduced > 1 else 's'}"
-            self.report.kernels.append(KernelReport(known, kernel.form, loops, source, [], [], []))
+            self.report.kernels.append(
+                KernelReport(
+                    known, kernel.form, loops, code.language, code.text, code.beside, [], [], []
+                )
+            )
         return self.report.kernels[known]
 
     def close(self) -> None:
         """Book steps and times by line, and sum up."""
-        for kernel in self.report.kernels[:MOST_KERNELS]:
-            kernel.machine = machine(kernel.source)
+        for kernel, code in list(zip(self.report.kernels, self._codes))[:MOST_KERNELS]:
+            kernel.machine = code.look()
         for step in self.report.steps:
             for number in step.lines:
                 line = self.lines.found[number]

@@ -1,8 +1,10 @@
 """From a function's graph to its report: the compilation is done again, with a trace kept."""
 
+import importlib
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from symnet.backends.cpu.runner import Runner
 from symnet.backends.cpu.segments import SegmentedRunner
@@ -46,6 +48,7 @@ def collect(
     mode: Mode,
     name: str | None,
     runner: Runner | SegmentedRunner | None,
+    device: str,
     measurement: Measurement | None,
 ) -> tuple[Report, Drawing]:
     """The report of a function, and the graph to be drawn. Without `runner` there is nothing
@@ -79,13 +82,20 @@ def collect(
     )
     drawing = Drawing(rewritten, titles, [])
     if runner is not None:
-        book = Book(report, lines, measurement)
+        book = Book(report, lines, _inspection(device), measurement)
         _fill(book, plan_again(signature, rewritten, mode, runner, labels), runner)
         drawing.groups += [
             (f"step {step.number}: {step.what}", nodes)
             for step, nodes in zip(report.steps, book.nodes)
         ]
     return report, drawing
+
+
+def _inspection(device: str) -> Any:
+    """Loaded by name: who computes on the CPU needs nothing of the other."""
+    return importlib.import_module(
+        f"symnet.backends.{'cpu' if device == 'cpu' else 'gpu'}.inspection"
+    )
 
 
 def _fill(book: Book, parts: Sequence[Part], runner: Runner | SegmentedRunner) -> None:
@@ -97,7 +107,10 @@ def _fill(book: Book, parts: Sequence[Part], runner: Runner | SegmentedRunner) -
         plain = runners_of(measurement.plain)
     for part in parts:
         if part.program is not None:
-            steps = ProgramSteps(book, part, last[part.number], plain[part.number])
+            own = last[part.number]
+            assert own is not None
+            book.report.facts.notes += book.inspection.notes(own)
+            steps = ProgramSteps(book, part, own, plain[part.number])
             steps.run()
             book.report.memory.append(Placement(steps).plan())
         for node in part.host:

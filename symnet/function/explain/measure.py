@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from symnet.backends.cpu.bind import Frame
 from symnet.backends.cpu.runner import Runner
 from symnet.backends.cpu.segments import SegmentedRunner
 from symnet.graph.variables import Apply
@@ -45,12 +44,7 @@ class Measurement:
 
 def runners_of(runner: Runner | SegmentedRunner) -> list[Runner | None]:
     """The native programs, in order; None for a segment that only runs Python."""
-    return [runner] if isinstance(runner, Runner) else list(runner.runners)
-
-
-def last_frame(runner: Runner | None) -> Frame | None:
-    """A frame of the sizes with which a program ran last; None if it never ran."""
-    return runner.free[-1] if runner is not None and runner.free else None
+    return list(runner.runners) if isinstance(runner, SegmentedRunner) else [runner]
 
 
 def so_far(runner: Runner | SegmentedRunner) -> Measurement:

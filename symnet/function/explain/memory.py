@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 
-from symnet.backends.cpu.bind import ALIGN
 from symnet.function.explain.parts import BufferReport, MemoryPlan, SharedReport
 from symnet.function.explain.steps import ProgramSteps
 from symnet.schedule.program import KernelStep, accesses
@@ -19,12 +18,12 @@ class Placement:
         self.part = steps.part
         self.program = steps.program
         self.planner = steps.planner
-        self.frame = steps.frame
+        self.binding = steps.binding
 
     def plan(self) -> MemoryPlan:
         """Buffers with sizes, places and lifetimes, and what becomes of shared variables."""
         program, first, sizes = self.program, self.part.first, self.steps.sizes
-        offsets = self._offsets()
+        offsets = {} if self.binding is None else self.binding.offsets
         holds: dict[int, list[str]] = {}
         written: dict[int, list[int]] = {}
         in_place: dict[int, list[int]] = {}
@@ -56,30 +55,17 @@ class Placement:
                     first + b.first, first + b.last, written.get(k, []), in_place.get(k, []),
                 )
             )  # fmt: skip
-        rounded = [None if b.bytes is None else -(-b.bytes // ALIGN) * ALIGN for b in buffers]
-        known = [r for r in rounded if r is not None]
+        align = self.steps.inspection.ALIGN
+        known = [-(-b.bytes // align) * align for b in buffers if b.bytes is not None]
         values = Counter(number for kind, number in self.steps.storage.values() if kind == "buffer")
         apart = None
-        if len(known) == len(rounded):
+        if len(known) == len(buffers):
             apart = sum(size * max(values[k], 1) for k, size in enumerate(known))
         arena = scratch = None
-        if self.frame is not None:
-            ends = [offsets[k] + r for k, r in enumerate(rounded) if r is not None and k in offsets]
-            arena = max(ends, default=0)
-            scratch = self.frame.arena_bytes - arena
+        if self.binding is not None:
+            arena, scratch = self.binding.arena, self.binding.scratch
         steps = range(first, first + len(program.steps))
         return MemoryPlan(steps, buffers, self._updated(), arena, apart, scratch)
-
-    def _offsets(self) -> dict[int, int]:
-        """Where the buffers lie in the arena of the last call, in bytes."""
-        if self.frame is None:
-            return {}
-        linked = self.frame.linked
-        if not len(linked.pointer_words):
-            return {}
-        addresses = self.frame.args[linked.pointer_words] - linked.pointer_offsets
-        start = int(addresses.min())  # the first buffer begins the arena
-        return {int(k): int(a) - start for k, a in zip(linked.pointer_buffers, addresses)}
 
     def _updated(self) -> list[SharedReport]:
         """What becomes of the shared variables that the program updates."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from symnet.function.explain.machine import Machine
+from symnet.backends.inspection import Machine
 from symnet.function.explain.wording import (
     file_text,
     place,
@@ -98,6 +98,7 @@ class StepReport:
     operations  multiplications, additions, functions; None if sizes are not known
     paired      a thread runs its slabs right after its slabs of the step before (but not while
                 steps are measured)
+    launch      on a device: how it was launched last; else empty
     """
 
     number: int
@@ -111,6 +112,7 @@ class StepReport:
     seconds: float | None = None
     calls: int = 0
     paired: bool = False
+    launch: str = ""
 
     @property
     def bytes(self) -> int | None:
@@ -141,13 +143,18 @@ class StepReport:
 class KernelReport:
     """A generated kernel: its loops, the text that is compiled, the lines and steps it serves.
 
+    language  of the text: "Python" (which Numba compiles) or "CUDA"
+    beside    of a CUDA text: the same loops as the CPU would run them
     operands  for each step the arrays behind p0, p1, ...
+    machine   what the compiler made of the text
     """
 
     number: int
     form: str
     loops: str
+    language: str
     source: str
+    beside: str
     lines: list[int]
     steps: list[int]
     operands: list[list[str]]

@@ -44,7 +44,7 @@ def plan_again(
     inputs = signature.variables
     results = list(rewritten[: len(signature.outputs)])
     updates = list(zip([s for s, _ in signature.updates], rewritten[len(signature.outputs) :]))
-    if isinstance(runner, Runner):
+    if not isinstance(runner, SegmentedRunner):
         program, planner = plan(inputs, results, updates, reuse=mode.reuse, fuse=mode.fuse)
         return [Part(program, planner, 0, _labels(planner, program, inputs, labels, {}), [], 0, {})]
     parts: list[Part] = []

@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from symnet.backends.cpu import tape_layout as layout
 from symnet.backends.cpu.runner import Runner
 from symnet.function.explain.book import Book
-from symnet.function.explain.measure import last_frame
 from symnet.function.explain.parts import Access, KernelReport, StepReport
 from symnet.function.explain.planning import Part
 from symnet.function.explain.traffic import Traffic, traffic
@@ -21,7 +19,7 @@ from symnet.schedule.steps import FusedStep, LoopStep, Write
 class ProgramSteps:
     """Enters the steps of a program into a book.
 
-    runner  one that has run, and whose last sizes count; None if there is none
+    runner  the one whose last sizes count
     plain   one whose steps were not measured apart, or None
     """
 
@@ -29,7 +27,7 @@ class ProgramSteps:
         self,
         book: Book,
         part: Part,
-        runner: Runner | None,
+        runner: Runner,
         plain: Runner | None,
     ):
         assert part.program is not None and part.planner is not None
@@ -43,19 +41,15 @@ class ProgramSteps:
         self.fusion = part.planner.fusion
         self.storage = part.planner.memory.storage
         self.times = book.times(part.number, len(part.program.steps))
-        self.frame = last_frame(runner)
         self.runner = runner
-        values = None
-        if runner is not None and self.frame is not None:
-            numbers = self.frame.register_values
-            register_of = runner.linked.register_of
-            values = {k: int(numbers[register_of[k]]) for k in range(len(register_of))}
+        self.inspection = book.inspection
+        self.binding = self.inspection.binding(runner)
+        values = None if self.binding is None else self.binding.values
         self.sizes = Sizes(self.program, part.labels, values)
-        alone = last_frame(plain)
+        alone = None if plain is None else self.inspection.binding(plain)
         self.paired: set[int] = set()
         if alone is not None:
-            rows = set(alone.steps[:, layout.STEP_INDEX].tolist())
-            self.paired = set(range(len(self.program.steps))) - rows
+            self.paired = set(range(len(self.program.steps))) - alone.rows
 
     def run(self) -> None:
         fused = iter(self.planner.memory.steps)
@@ -124,7 +118,8 @@ class ProgramSteps:
         ]
         kernel: KernelReport | None = None
         if isinstance(step, KernelStep):
-            kernel = self.book.kernel(self.program, step.kernel)
+            code = self.inspection.code(self.runner, number)
+            kernel = self.book.kernel(self.program.kernels[step.kernel], code)
             kernel.steps.append(own)
             kernel.lines = list(dict.fromkeys([*kernel.lines, *lines]))
             loops = self.program.kernels[step.kernel].loops
@@ -145,10 +140,13 @@ class ProgramSteps:
         else:
             shape, kind = self.sizes.shown(step.n), "permutation"
         seconds = None if self.times is None else float(self.times[number])
+        launch = ""
+        if self.binding is not None and self.binding.launches:
+            launch = self.binding.launches[number]
         self.report.steps.append(
             StepReport(
                 own, kind, None if kernel is None else kernel.number, results, shape, lines,
-                arrays, moved.operations, seconds, self.book.calls, number in self.paired,
+                arrays, moved.operations, seconds, self.book.calls, number in self.paired, launch,
             )
         )  # fmt: skip
 

@@ -1,12 +1,24 @@
-"""What the processor's instructions of a kernel say: on how many numbers it works at a time."""
+"""What the CPU tells of its programs (see `backends/inspection.py`).
+
+Of a kernel: on how many numbers its instructions work at a time.
+"""
 
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
+from symnet.backends.cpu import tape_layout as layout
+from symnet.backends.cpu.bind import ALIGN
 from symnet.backends.cpu.compile import assembly
+from symnet.backends.cpu.emit import emit
+from symnet.backends.cpu.runner import Runner
+from symnet.backends.inspection import Binding, Code
+from symnet.backends.words import itemsize
 from symnet.errors import BackendError
+from symnet.schedule.program import KernelStep, Reg
+
+__all__ = ["ALIGN", "binding", "code", "notes"]
 
 # arithmetic on vector registers; on x86 what ends in ss or sd takes one number only
 _X86 = re.compile(
@@ -16,6 +28,44 @@ _X86 = re.compile(
 _ARM = re.compile(r"^\s+f?(?:add|sub|mul|div|mla|mls|max\w*|min\w*|sqrt)\s+v\d+\.(?P<lanes>\w+)")
 _BITS = {"x": 128, "y": 256, "z": 512}
 _WIDTHS = {"float32": 32, "float64": 64, "integers": 32}
+
+
+def code(runner: Runner, number: int) -> Code:
+    """The text of the kernel of a step."""
+    step = runner.program.steps[number]
+    assert isinstance(step, KernelStep)
+    text = emit(runner.program.kernels[step.kernel])
+    return Code(text, "Python", partial(machine, text))
+
+
+def binding(runner: Runner) -> Binding | None:
+    """The sizes with which a program ran last; None if it never ran."""
+    if not runner.free:
+        return None
+    frame, linked = runner.free[-1], runner.linked
+    registers = frame.register_values
+    values = {k: int(registers[n]) for k, n in enumerate(linked.register_of)}
+    offsets: dict[int, int] = {}
+    if len(linked.pointer_words):
+        addresses = frame.args[linked.pointer_words] - linked.pointer_offsets
+        start = int(addresses.min())  # the first buffer begins the arena
+        offsets = {int(k): int(a) - start for k, a in zip(linked.pointer_buffers, addresses)}
+    ends = [offsets[k] + _bytes(runner, k, values) for k in offsets]
+    arena = max(ends, default=0)
+    rows = frozenset(frame.steps[:, layout.STEP_INDEX].tolist())
+    return Binding(values, offsets, arena, frame.arena_bytes - arena, rows)
+
+
+def _bytes(runner: Runner, number: int, values: dict[int, int]) -> int:
+    """The size of a buffer, rounded up."""
+    buffer = runner.program.buffers[number]
+    count = values[buffer.size.number] if isinstance(buffer.size, Reg) else buffer.size
+    return -(-count * itemsize(buffer.dtype) // ALIGN) * ALIGN
+
+
+def notes(runner: Runner) -> list[str]:
+    """Nothing: every call is one call of native code."""
+    return []
 
 
 @dataclass(frozen=True)

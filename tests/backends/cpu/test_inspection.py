@@ -2,7 +2,7 @@ import numpy as np
 
 import symnet
 import symnet.tensor as T
-from symnet.function.explain.machine import Machine, read_assembly
+from symnet.backends.cpu.inspection import Machine, read_assembly
 
 LOOP = """\
 \t.text
