@@ -5,6 +5,10 @@
     mode      default mode of `symnet.function`: "compiled", "reference" or "debug"
     cache     "on", "off", or "read" (use stored kernels, store none)
     blas      path of a BLAS library that exports cblas_sgemm; empty: the private OpenBLAS wheel
+    device    where functions run: "cpu", "cuda" (a GPU), or "emulated" (a GPU's programs on the
+              host, for tests; slow)
+    float32_matmul_precision  "highest", or "high": GPUs may round the factors of float32 products
+              to 11 bits (TF32), which is several times faster; sums stay float32
 
 The cache folder is `SYMNET_CACHE`, else `$XDG_CACHE_HOME/symnet`, else the platform's user cache.
 """
@@ -21,6 +25,8 @@ _CHOICES: dict[str, tuple[str, ...] | None] = {
     "floatX": ("float32", "float64"),
     "mode": ("compiled", "reference", "debug"),
     "cache": ("on", "off", "read"),
+    "device": ("cpu", "cuda", "emulated"),
+    "float32_matmul_precision": ("highest", "high"),
     "blas": None,
     "threads": None,
 }
@@ -34,11 +40,14 @@ class Config:
     mode: str
     cache: str
     blas: str
+    device: str
+    float32_matmul_precision: str
 
     def __init__(self, flags: str = ""):
         self.floatX, self.threads, self.mode, self.cache, self.blas = (
             "float32", 0, "compiled", "on", "",
         )  # fmt: skip
+        self.device, self.float32_matmul_precision = "cpu", "highest"
         for item in filter(None, (part.strip() for part in flags.split(","))):
             name, equals, value = item.partition("=")
             if not equals:

@@ -21,6 +21,10 @@
     ├── TrainingError (ArithmeticError)        training met NaN or infinite numbers
     └── CompilerError                          a bug in symnet: an internal check failed
         └── BackendError                       no compiler, no BLAS, or the machine refused
+            └── DeviceError                    a GPU: there is none, or it failed
+                ├── OutOfMemoryError (MemoryError)  its memory does not hold what a call needs
+                ├── DeviceLostError            it no longer answers; what it held is gone
+                └── RecordingError             a step that cannot be recorded
 
 Messages name the op, what is wrong, the shapes and dtypes met, and the user's line that built the
 expression. `SymnetError.__str__` is the whole message; there is no hidden state.
@@ -111,3 +115,19 @@ class CompilerError(SymnetError):
 
 class BackendError(CompilerError):
     """The back end could not be set up on this machine."""
+
+
+class DeviceError(BackendError):
+    """A device that is not the host's processor cannot be used, or failed."""
+
+
+class OutOfMemoryError(DeviceError, MemoryError):
+    """A device's memory does not hold what a call needs. Shared variables are as before it."""
+
+
+class DeviceLostError(DeviceError):
+    """A device no longer answers, and values that were on it alone are lost."""
+
+
+class RecordingError(DeviceError):
+    """A program's steps cannot be recorded on a device; they are ordered one by one then."""

@@ -1,7 +1,7 @@
 """What a failed check of a running program becomes: the same words from every back end."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -46,12 +46,18 @@ def wrong_index(
 
 
 def _given(running: Running, arrays: Sequence[np.ndarray]) -> str:
-    shown = [(v, a) for v, a in zip(running.inputs, arrays)]
-    shown += [(s, s.storage) for s in running.shared]
-    texts = [
-        f"{v} = {a} ({a.dtype})" if not a.shape else f"{v}: {a.dtype}{a.shape}" for v, a in shown
+    shown = [_shown(v, a) for v, a in zip(running.inputs, arrays)]
+    shown += [
+        f"{s}: {s.dtype}{s.current_shape}" if s.current_shape else _shown(s, s.peek())
+        for s in running.shared
     ]
-    return f"\n  with {', '.join(texts)}" if texts else ""
+    return f"\n  with {', '.join(shown)}" if shown else ""
+
+
+def _shown(variable: Variable, array: Any) -> str:
+    if array.shape:
+        return f"{variable}: {array.dtype}{tuple(array.shape)}"
+    return f"{variable} = {array} ({array.dtype})"
 
 
 def _line(running: Running, origin: int) -> str:

@@ -116,7 +116,7 @@ class Function:
                     f"the update of {shared} has shape {value.shape}{listed([update, shared])}"
                 )
         for (shared, _), value in new:
-            if value.shape == shared.storage.shape:
+            if value.shape == shared.current_shape:
                 np.copyto(shared.storage, value)
             else:
                 shared.rebind(value)
@@ -166,7 +166,7 @@ class Function:
                     f"{self}: {self._label(k)} is missing{listed([wanted.variable])}"
                 )
         if isinstance(value, SharedVariable):
-            value = value.storage
+            value = value.peek()
         try:
             if isinstance(value, Variable):
                 raise TypeMismatchError(f"an array is wanted, not {describe(value)}")

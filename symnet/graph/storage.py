@@ -16,9 +16,9 @@ _FEW = 256  # entries that are not worth a sweep
 
 
 class Owners:
-    """Owners (with a `storage`, a C-contiguous array) by the addresses that they occupy.
+    """Owners (with a `host`, a C-contiguous array) by the addresses that they occupy.
 
-    Owners are referenced weakly, and one counts only while its storage lies where it lay when it
+    Owners are referenced weakly, and one counts only while its array lies where it lay when it
     was entered.
     """
 
@@ -51,7 +51,7 @@ class Owners:
         return True
 
     def _counts(self, position: int, owner: Any) -> bool:
-        return _address(owner.storage) == self._starts[position]
+        return _address(owner.host) == self._starts[position]
 
     def _sweep(self) -> None:
         kept = [

@@ -13,9 +13,10 @@ its consumers: a pass that needs them computes them.
 """
 
 import itertools
+import threading
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -117,19 +118,55 @@ class Constant(Variable):
     __repr__ = __str__
 
 
+class Residence(Protocol):
+    """A shared variable's value in a device's memory, as a back end holds it.
+
+    device  the name of the device
+    shape   of the value
+    """
+
+    device: str
+    shape: tuple[int, ...]
+
+    def fetch(self, host: np.ndarray) -> None:
+        """Fill `host`, of the value's shape and dtype, when all that was ordered is done. Errors:
+        what went wrong on the device since somebody last asked."""
+
+    def array(self) -> Any:
+        """The device array, for users; no copy."""
+
+
 _storage_epoch = itertools.count(1)
 _owners = Owners()
+_moving = threading.Lock()  # held while it changes where values are current, never while they move
 
 
 class SharedVariable(Variable):
     """A mutable array that lives between calls; functions read it and may update it.
 
-    `storage` is the one array behind it. Compiled functions hold its address, so it is replaced
-    only through `rebind`, which bumps `SharedVariable.epoch`. It is no other shared variable's.
+    The value lies on the host, on a device, or on both; whoever works on it asks for it in one of
+    three ways:
+
+        peek()     for reading on the host; a current copy on a device stays current
+        storage    for writing on the host: from then on the host's array is the only current copy
+        remote     the last copy on a device, or None; whether it is current, `remote_current`
+
+    Compiled functions hold addresses of copies. `SharedVariable.epoch` counts whenever one that
+    somebody may hold is replaced or no longer current; then they ask anew. The host's array is no
+    other shared variable's.
     """
 
-    __slots__ = ("__weakref__", "allow_downcast", "default_update", "storage")
-    epoch: int = 0  # counts replacements of any shared storage, see rebind
+    __slots__ = (
+        "__weakref__",
+        "_writes",
+        "allow_downcast",
+        "default_update",
+        "host",
+        "host_current",
+        "remote",
+        "remote_current",
+    )
+    epoch: int = 0
 
     def __init__(
         self,
@@ -139,16 +176,125 @@ class SharedVariable(Variable):
         allow_downcast: bool | None = None,
     ):
         super().__init__(type, name=name)
-        self.storage = value
+        self._keep(value)
         self.default_update: Variable | None = None
         self.allow_downcast = allow_downcast
 
-    def get_value(self, borrow: bool = False) -> np.ndarray:
-        """The value: a copy, or with borrow=True the storage itself."""
+    def _keep(self, value: np.ndarray) -> None:
+        self.host = value
+        self.host_current = True
+        self.remote: Residence | None = None
+        self.remote_current = False
+        self._writes = 0  # of the device, while they make the host's array outdated
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        kept = {name: getattr(self, name) for name in Variable.__slots__}
+        kept.update(allow_downcast=self.allow_downcast, default_update=self.default_update)
+        return None, {**kept, "storage": self.peek()}
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        for name, value in state[1].items():
+            if name == "storage":
+                self._keep(value)
+            else:
+                setattr(self, name, value)
+
+    # ---- where the value is
+
+    def peek(self) -> np.ndarray:
+        """The value as the host's array, only for reading. Errors: those of `Residence.fetch`."""
+        while not self.host_current:
+            writes, remote, host = self._writes, self.remote, self.host
+            assert remote is not None
+            if host.shape != remote.shape:
+                host = np.empty(remote.shape, host.dtype)
+            remote.fetch(host)
+            with _moving:
+                if writes == self._writes and not self.host_current:
+                    self.host, self.host_current = host, True
+        return self.host
+
+    @property
+    def storage(self) -> np.ndarray:
+        """The host's array, for reading and writing: from now on it is the only current copy.
+
+        The one on a device is kept, outdated, so that its memory is used again. Setting it is
+        `rebind`. Errors: those of `Residence.fetch`.
+        """
+        while self.remote_current:
+            self.peek()
+            with _moving:
+                if self.host_current:
+                    self._only_host()
+        return self.host
+
+    @storage.setter
+    def storage(self, array: np.ndarray) -> None:
+        self.rebind(array)
+
+    def rebind(self, array: np.ndarray) -> None:
+        """Make `array` the storage. It must be of the type, C-contiguous and writeable."""
+        with _moving:
+            self.host, self.host_current = array, True
+            if self.remote is not None and self.remote.shape != array.shape:
+                self.remote = None
+            self._only_host()
+
+    def place(self, remote: Residence) -> None:
+        """The same value is on a device now, too."""
+        with _moving:
+            self.remote, self.remote_current = remote, True
+            SharedVariable.epoch = next(_storage_epoch)
+
+    def moved(self) -> None:
+        """The copy on the device was overwritten there, or may have been: the host's is outdated
+        now."""
+        with _moving:
+            self._writes += 1
+            if self.host_current:
+                self.host_current = False
+                SharedVariable.epoch = next(_storage_epoch)
+
+    def replace(self, remote: Residence) -> None:
+        """Another value, perhaps of another shape, which is on a device only."""
+        with _moving:
+            self.remote, self.remote_current, self.host_current = remote, True, False
+            self._writes += 1
+            SharedVariable.epoch = next(_storage_epoch)
+
+    def _only_host(self) -> None:
+        self.remote_current = False
+        self._writes += 1
+        SharedVariable.epoch = next(_storage_epoch)
+
+    @property
+    def current_shape(self) -> tuple[int, ...]:
+        """The sizes of the value, without bringing it home."""
+        remote = self.remote
+        return self.host.shape if self.host_current or remote is None else remote.shape
+
+    # ---- for users
+
+    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Any:
+        """The value: a copy, or with borrow=True the storage itself.
+
+        return_internal_type  where the value is on a device: the device array (with borrow=True
+                              itself, else a copy) instead of a NumPy array
+
+        What is borrowed is the value until a function on another device updates it.
+        """
+        remote = self.remote
+        if return_internal_type and self.remote_current and remote is not None:
+            array = remote.array()
+            if not borrow:
+                return array.copy()
+            self.moved()  # whoever has it may write
+            return array
         if not borrow:
-            return self.storage.copy()
-        _owners.enter(self, self.storage)
-        return self.storage
+            return self.peek().copy()
+        storage = self.storage
+        _owners.enter(self, storage)
+        return storage
 
     def set_value(self, value: Any, borrow: bool = False) -> None:
         """Give it another value of the same type; the sizes may differ where the type allows.
@@ -163,29 +309,31 @@ class SharedVariable(Variable):
         array = self.type.filter(value, self.allow_downcast, label)
         if borrow and array.flags.writeable and _owners.enter(self, array):
             self.rebind(array)
-        elif array.shape == self.storage.shape:
-            np.copyto(self.storage, array)
+        elif self.host_current and array.shape == self.host.shape:
+            np.copyto(self.host, array)
+            with _moving:  # afterwards, so that nobody takes the half of it to a device
+                self.host_current = True
+                if self.remote_current:
+                    self._only_host()
         else:
             self.rebind(array.copy())
 
     def __dlpack__(self, **wishes: Any) -> Any:
-        """The storage for another library, without a copy: `torch.from_dlpack(shared)`.
+        """The value for another library, without a copy: `torch.from_dlpack(shared)`.
 
         As with `get_value(borrow=True)`, both see what either writes, until a value of another
-        shape is set. `wishes` are those of the protocol (`stream`, `max_version`, `copy`, ...).
+        shape is set, or a function on another device updates it. A value that is on a device is
+        given as it lies there. `wishes` are those of the protocol (`stream`, `copy`, ...).
         """
-        storage = self.get_value(borrow=True)
-        return storage.__dlpack__(**{k: wish for k, wish in wishes.items() if wish is not None})
+        array = self.get_value(borrow=True, return_internal_type=True)
+        return array.__dlpack__(**{k: wish for k, wish in wishes.items() if wish is not None})
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        """DLPack's numbers of the device: (1, 0), the host's memory."""
-        kind, number = self.storage.__dlpack_device__()
+        """DLPack's numbers of the device: (1, 0) is the host's memory."""
+        remote = self.remote
+        array = remote.array() if self.remote_current and remote is not None else self.host
+        kind, number = array.__dlpack_device__()
         return int(kind), int(number)
-
-    def rebind(self, array: np.ndarray) -> None:
-        """Make `array` the storage. It must be of the type, C-contiguous and writeable."""
-        self.storage = array
-        SharedVariable.epoch = next(_storage_epoch)
 
 
 class Apply:
@@ -274,5 +422,5 @@ def make_shared(
         TensorType(array.dtype.name, static), storage, name=name, allow_downcast=allow_downcast
     )
     if borrow and not _owners.enter(variable, storage):
-        variable.storage = storage.copy()
+        variable.rebind(storage.copy())
     return variable

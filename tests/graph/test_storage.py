@@ -35,8 +35,8 @@ def test_no_two_variables_in_one_memory(actions):
 
 
 class Holder:
-    def __init__(self, storage):
-        self.storage = storage
+    def __init__(self, host):
+        self.host = host
 
 
 def test_owners_that_are_gone_are_forgotten():
@@ -51,9 +51,9 @@ def test_many_owners():
     owners = Owners()
     memory = np.zeros(20_000)
     holders = [Holder(memory[k : k + 1]) for k in np.random.default_rng(0).permutation(20_000)]
-    assert all(owners.enter(h, h.storage) for h in holders)
-    assert not any(owners.enter(Holder(h.storage), h.storage) for h in holders[:100])
-    assert all(owners.enter(h, h.storage) for h in holders[:100])
+    assert all(owners.enter(h, h.host) for h in holders)
+    assert not any(owners.enter(Holder(h.host), h.host) for h in holders[:100])
+    assert all(owners.enter(h, h.host) for h in holders[:100])
     assert not owners.enter(Holder(memory), memory)
     del holders
     gc.collect()

@@ -177,7 +177,10 @@ class Runner:
     def _attach(self, frame: LeasedFrame) -> None:
         """Enter the arrays that are not arguments into a frame."""
         epoch = SharedVariable.epoch
-        storages = [s.storage for s in self.shared]
+        storages = self._storages()
+        if SharedVariable.epoch != epoch:  # bringing values home counts, too
+            epoch = SharedVariable.epoch
+            storages = self._storages()
         for number, position in self.shared_numbers:
             frame.objects[number] = id(storages[position])
         for number, position in self.constant_numbers:
@@ -188,6 +191,12 @@ class Runner:
         frame.roots = frozenset(map(id, roots)) if owned else _Everything()
         frame.storages = storages
         frame.epoch = epoch
+
+    def _storages(self) -> list[np.ndarray]:
+        """The shared variables' arrays on the host, current; what is only read may be elsewhere,
+        too."""
+        written = self.overwritten
+        return [s.storage if p in written else s.peek() for p, s in enumerate(self.shared)]
 
     def _bind(self, registers: Sequence[int]) -> LeasedFrame:
         """A frame for the sizes in `registers`, made or taken from those kept."""
@@ -228,7 +237,7 @@ class Runner:
         words[layout.OBJECTS] = ids.ctypes.data
         words[layout.POOL] = pool().address
         words[layout.ARRAY_TYPE] = id(np.ndarray)
-        storages = [self.shared[position].storage for _, position in self.shared_numbers]
+        storages = [self.shared[position].peek() for _, position in self.shared_numbers]
         for (number, _), storage in zip(self.shared_numbers, storages):
             ids[number] = id(storage)
         for number, position in self.constant_numbers:

@@ -142,7 +142,7 @@ class SegmentedRunner:
             if variable in values:
                 return values[variable]
             if isinstance(variable, SharedVariable):
-                return variable.storage
+                return variable.peek()
             assert isinstance(variable, Constant)
             return variable.data
 

@@ -68,7 +68,7 @@ def _leaf_values(
         if isinstance(variable, Constant):
             known[variable] = variable.data
         elif isinstance(variable, SharedVariable):
-            known[variable] = variable.storage
+            known[variable] = variable.peek()
         else:
             raise MissingInputError(
                 f"input {variable} ({variable.type}) has no value; made at {variable.origin}"
