@@ -13,6 +13,7 @@ from symnet.kernels.scalar import (  # noqa: F401  (each fills the table)
     draws,
     exponential,
     gamma,
+    half,
     hyperbolic,
     inverse_trigonometric,
     logarithm,

@@ -41,6 +41,13 @@ FUNCTIONS: dict[str, tuple[int, str]] = {
         for dtype in "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
         "float32 float64".split()
     },
+    # the nearest half, as a float32; and the way of halves to and from memory
+    "round_float16": (1, "float32"),
+    "round_bfloat16": (1, "float32"),
+    "float16_from_bits": (1, "float32"),
+    "bfloat16_from_bits": (1, "float32"),
+    "float16_bits": (1, "uint16"),
+    "bfloat16_bits": (1, "uint16"),
     **{f"philox_word{k}": (6, "uint32") for k in range(4)},
     "uniform_from_bits_float32": (1, "float32"),
     "uniform_from_bits_float64": (2, "float64"),

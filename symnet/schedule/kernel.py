@@ -19,6 +19,18 @@ Grammar::
     argument  = name of a statement | Literal(value, dtype)
     Index     = sum of loop counter * stride + sum of value * stride, in elements
 
+Half types are storage types. "float16" and "bfloat16" occur as the dtype of an operand only, never
+of a statement, a literal, a scalar, an accumulator or a scratch operand:
+
+    Load(name, operand, index, "float32") of a half operand gives its elements as float32, exactly
+    Store (add included) into one rounds a float32 to the nearest half, ties to even; it is never
+        given another dtype. NaN stays NaN, what is too large becomes inf, subnormal halves are kept
+    Let(name, "round_float16" | "round_bfloat16", (value,), "float32") rounds in the same way what
+        stays in the kernel: the nearest half, as a float32. `value` is float32 or float64; float64
+        is rounded once to float16, and by way of float32 to bfloat16, as NumPy and ml_dtypes do
+
+So the result of each op of the graph is a half, stored or not, and fusion does not change it.
+
 Strides and sizes are integers known when compiled (0 and 1, mostly), or slots "s0", "s1", ...:
 words of the argument block. So a kernel serves every size; only rank, contiguity and broadcasting
 shape its code. Names are numbered by position, so equal kernels are equal texts.
@@ -152,7 +164,9 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A pointer argument. Operands of one `scope` may overlap each other, of others never."""
+    """A pointer argument. Operands of one `scope` may overlap each other, of others never.
+
+    The only dtype that may be a half type; see the module."""
 
     dtype: str
     scope: int
