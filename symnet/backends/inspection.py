@@ -5,7 +5,7 @@ Each has a module `inspection` with
     ALIGN             bytes of which every buffer of an arena begins at a multiple
     code(runner, k)   the text of the kernel of step k
     binding(runner)   what is known since the last call
-    notes(runner)     sentences about how calls run; none where there is nothing to say
+    facts(runner)     titles and texts about where and how calls run; none of what is usual
 """
 
 from collections.abc import Callable

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from symnet.backends.arena import rounded
 from symnet.backends.cpu import tape_layout as layout
 from symnet.backends.cpu.bind import ALIGN
 from symnet.backends.cpu.compile import assembly
@@ -18,7 +19,7 @@ from symnet.backends.words import itemsize
 from symnet.errors import BackendError
 from symnet.schedule.program import KernelStep, Reg
 
-__all__ = ["ALIGN", "binding", "code", "notes"]
+__all__ = ["ALIGN", "binding", "code", "facts"]
 
 # arithmetic on vector registers; on x86 what ends in ss or sd takes one number only
 _X86 = re.compile(
@@ -50,7 +51,7 @@ def binding(runner: Runner) -> Binding | None:
         addresses = frame.args[linked.pointer_words] - linked.pointer_offsets
         start = int(addresses.min())  # the first buffer begins the arena
         offsets = {int(k): int(a) - start for k, a in zip(linked.pointer_buffers, addresses)}
-    ends = [offsets[k] + _bytes(runner, k, values) for k in offsets]
+    ends = [offset + _bytes(runner, k, values) for k, offset in offsets.items()]
     arena = max(ends, default=0)
     rows = frozenset(frame.steps[:, layout.STEP_INDEX].tolist())
     return Binding(values, offsets, arena, frame.arena_bytes - arena, rows)
@@ -60,10 +61,10 @@ def _bytes(runner: Runner, number: int, values: dict[int, int]) -> int:
     """The size of a buffer, rounded up."""
     buffer = runner.program.buffers[number]
     count = values[buffer.size.number] if isinstance(buffer.size, Reg) else buffer.size
-    return -(-count * itemsize(buffer.dtype) // ALIGN) * ALIGN
+    return rounded(count * itemsize(buffer.dtype), ALIGN)
 
 
-def notes(runner: Runner) -> list[str]:
+def facts(runner: Runner) -> list[tuple[str, str]]:
     """Nothing: every call is one call of native code."""
     return []
 

@@ -109,8 +109,11 @@ def _fill(book: Book, parts: Sequence[Part], runner: Runner | SegmentedRunner) -
         if part.program is not None:
             own = last[part.number]
             assert own is not None
-            book.report.facts.notes += book.inspection.notes(own)
-            steps = ProgramSteps(book, part, own, plain[part.number])
+            alone = plain[part.number]
+            for fact in book.inspection.facts(alone or own):
+                if fact not in book.report.facts.summary:  # of another program of the function
+                    book.report.facts.summary.append(fact)
+            steps = ProgramSteps(book, part, own, alone)
             steps.run()
             book.report.memory.append(Placement(steps).plan())
         for node in part.host:

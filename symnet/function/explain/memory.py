@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 
+from symnet.backends.arena import rounded
 from symnet.function.explain.parts import BufferReport, MemoryPlan, SharedReport
 from symnet.function.explain.steps import ProgramSteps
 from symnet.schedule.program import KernelStep, accesses
@@ -56,7 +57,7 @@ class Placement:
                 )
             )  # fmt: skip
         align = self.steps.inspection.ALIGN
-        known = [-(-b.bytes // align) * align for b in buffers if b.bytes is not None]
+        known = [rounded(b.bytes, align) for b in buffers if b.bytes is not None]
         values = Counter(number for kind, number in self.steps.storage.values() if kind == "buffer")
         apart = None
         if len(known) == len(buffers):

@@ -26,8 +26,20 @@ FEW_RULES = 3  # of a phase that are shown at once
 SMALL_TREE = 30  # lines of a graph that are
 MOST_BUFFERS = 200
 _TOKENS = re.compile(
-    r"(?P<w>\b(?:def|for|in|if|import|from|or|and|not|while|else|return)\b)"
+    r"(?P<w>\b(?:def|for|in|if|import|from|or|and|not|while|else|return|const|void|float|double"
+    r"|auto|bool|int|long|unsigned|constexpr|extern)\b)"
     r"|(?P<d>\b\d+(?:\.\d+)?(?:e[+-]?\d+)?\b)|(?P<f>\b[a-z_]\w*(?=\())"
+)
+# of kernels: in which language, what a thread does of them; and what matrix products are
+_ON_CPU = (
+    "in Python's words; Numba and LLVM make machine code of them, once.",
+    "<code>lo</code> and <code>hi</code> bound the part that one thread does.",
+    "they call a kernel written by hand, or the BLAS",
+)
+_ON_DEVICE = (
+    "in CUDA C++; NVRTC makes machine code of them, once.",
+    "a block has 256 threads, and the launch says how many blocks there are.",
+    "they call cuBLAS",
 )
 _KIND_WORDS = {
     "gemm": "matrix product",
@@ -140,7 +152,7 @@ class _Page:
         rows = [("arguments", inputs or "none"), ("outputs", outputs or "none")]
         if facts.shared:
             rows.append(("updates", ", ".join(map(_code, facts.shared))))
-        rows += [(k, _e(v)) for k, v in facts.summary if k in ("mode", "moves", "time")]
+        rows += [(k, _e(v)) for k, v in facts.summary if k not in ("updates", "program")]
         told = "".join(f"<dt>{_e(k)}</dt><dd>{v}</dd>" for k, v in rows)
         return (
             f"<h1>{_e(facts.name)}<span class='soft'>, from your lines to machine code</span></h1>"
@@ -298,8 +310,9 @@ class _Page:
 
     def _program(self) -> str:
         report = self.report
+        all_of_it = "the whole device" if report.on_device else "all threads"
         lead = (
-            "The steps run one after the other, each on all threads. <code>buf0</code>, "
+            f"The steps run one after the other, each on {all_of_it}. <code>buf0</code>, "
             "<code>buf1</code> ... are buffers in the arena (see Memory). Bytes count each element "
             "a step reads once, and each it writes once."
         )
@@ -350,6 +363,7 @@ class _Page:
             for kind in ("reads", "changes", "writes")
             if (found := [a for a in step.accesses if a.kind == kind])
         )
+        launch = f'<div class="meta">{_e(step.launch)}</div>' if step.launch else ""
         moves = [f"{bytes_text(step.bytes)} moved"] if step.bytes is not None else []
         moves += [step.speed] if step.speed else []
         return (
@@ -357,7 +371,7 @@ class _Page:
             f'<div><span class="chip" style="{_kind(step.kind)}">{step.number}</span></div>'
             f'<div><div class="eq">{results}</div>'
             f'<div class="meta">{kernel}{shape} · {self._from(step.lines)}{together}</div>'
-            f'<div class="meta">{arrays}</div></div>'
+            f'<div class="meta">{arrays}</div>{launch}</div>'
             f'<div class="amount">{self._time(step.seconds, step.kind)}'
             f'<small class="moves">{"".join(f"<span>{_e(m)}</span>" for m in moves)}</small>'
             "</div></div>"
@@ -366,12 +380,12 @@ class _Page:
     # ---- kernels
 
     def _kernels(self) -> str:
+        made, parts, products = _ON_DEVICE if self.report.on_device else _ON_CPU
         lead = (
-            "Loops that symnet wrote for this function, in Python's words; Numba and LLVM make "
-            "machine code of them, once. <code>p0</code>, <code>p1</code> ... are the arrays, "
+            f"Loops that symnet wrote for this function, {made} "
+            "<code>p0</code>, <code>p1</code> ... are the arrays, "
             "<code>s0</code>, <code>s1</code> ... sizes and strides, so the same code serves all "
-            "sizes; <code>lo</code> and <code>hi</code> bound the part that one thread does. "
-            "Matrix products are not generated: they call a kernel written by hand, or the BLAS."
+            f"sizes; {parts} Matrix products are not generated: {products}."
         )
         found = [f'<h2>The kernels</h2><p class="lead">{lead}</p>']
         if not self.report.kernels:
@@ -388,6 +402,12 @@ class _Page:
             for step, a in list(zip(kernel.steps, kernel.operands))[:MOST_OPERANDS]
         )
         machine = "" if kernel.machine is None else f"<br/>{_e(kernel.machine)}"
+        beside = ""
+        if kernel.beside:
+            beside = (
+                '<details><summary class="soft">the same loops for the CPU</summary>'
+                f'<pre class="source">{_highlighted(kernel.beside)}</pre></details>'
+            )
         return (
             f'<details class="box" id="{self.id}-kernel-{kernel.number}" '
             f'data-steps="{_joined(kernel.steps)}"><summary>kernel {kernel.number} '
@@ -395,7 +415,7 @@ class _Page:
             f'<span class="soft">{simd} · step{"s" if len(kernel.steps) > 1 else ""} '
             f"{_e(numbers_text(kernel.steps))}</span></summary>"
             f'<p class="soft">{_e(said[0])} · {said[1]}{machine}{arrays}</p>'
-            f'<pre class="source">{_highlighted(kernel.source)}</pre></details>'
+            f'<pre class="source">{_highlighted(kernel.source)}</pre>{beside}</details>'
         )
 
     # ---- memory

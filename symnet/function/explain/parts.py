@@ -281,6 +281,10 @@ class Report:
         return self.line_labels(known) if known else place(origin)
 
     @property
+    def on_device(self) -> bool:
+        return any(title == "device" for title, _ in self.facts.summary)
+
+    @property
     def measured(self) -> bool:
         return any(step.seconds is not None for step in self.steps)
 

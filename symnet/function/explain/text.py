@@ -99,6 +99,8 @@ def steps_text(report: Report) -> list[str]:
             if arrays:
                 listed = ", ".join(f"{a.label}{_moved(a)}" for a in arrays)
                 found += _wrapped(f"    {kind:8}{listed}", " " * 12)
+        if step.launch:
+            found += _wrapped(f"    {step.launch}", "      ")
         if step.paired:
             found.append(f"    joined to step {step.number - 1}, slab by slab")
     return found
