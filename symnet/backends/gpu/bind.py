@@ -54,6 +54,7 @@ class Bound:
     """A linked program for the sizes in `registers`.
 
     steps   what to launch, in order
+    spans   for each step of the program which of them it is: first, and behind the last
     moving  a function of the registers for each word that moves
     """
 
@@ -71,16 +72,19 @@ class Bound:
 
         self.moving: list[Callable[[Sequence[int]], int]] = []
         self.steps: list[BoundKernel | BoundMatmul] = []
+        self.spans: list[tuple[int, int]] = []
         self._registers = registers
         self._device = device
         self._allocate = allocate
         for step in linked.steps:
+            first = len(self.steps)
             if isinstance(step.step, KernelStep):
                 self.steps += self._kernel(step)
             elif isinstance(step.step, MatmulStep):
                 self.steps.append(self._matmul(step))
             else:
                 self.steps.append(self._shuffle(step))
+            self.spans.append((first, len(self.steps)))
 
     def live(self, registers: Sequence[int]) -> np.ndarray:
         """The words that move, for one call."""

@@ -1,178 +1,299 @@
 """A device without hardware: the CUDA text of a program, built by the host's C++ compiler and run.
 
-Device memory is host memory, threads run one after the other (`shim.py`), matrix products are
-NumPy's. For tests: `EmulatedRunner` has the interface of the CPU's `Runner`, and everything but the
-launches themselves (texts, argument words, live words, geometry) is what a GPU gets.
-
-Kernels are built in units of several, in parallel; `prepare` builds those of many programs at once.
-Built libraries are kept in the cache like kernels.
+Device memory is host memory, orders are carried out at once, and threads run one after the other
+(`shim.py`). It is stricter than hardware: what is written beside a piece of memory, accesses that
+are not aligned, threads that wait for others that do not come, and addresses that are nobody's are
+errors, and while it records everything that a CUDA stream refuses then is refused.
 """
 
-import atexit
+import bisect
 import ctypes
-import functools
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 import threading
-from collections import OrderedDict
+import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from symnet.backends.cpu import cache
-from symnet.backends.gpu import failure, shim
-from symnet.backends.gpu.bind import Bound, BoundKernel, BoundMatmul
-from symnet.backends.gpu.launch import Device
-from symnet.backends.gpu.link import Linked, link, registers
-from symnet.backends.gpu.prelude import PRELUDE, THREADS
-from symnet.backends.gpu.source import Source, module_text
+from symnet.backends.gpu import host, launch
+from symnet.backends.gpu.bind import BoundKernel, BoundMatmul
+from symnet.backends.gpu.compile import HOPPER
+from symnet.backends.gpu.device import DeviceArray
+from symnet.backends.gpu.prelude import THREADS
+from symnet.backends.gpu.source import Source
 from symnet.backends.words import itemsize
-from symnet.errors import BackendError, CompilerError
-from symnet.graph.origin import Origin
-from symnet.graph.variables import SharedVariable, Variable
+from symnet.errors import CompilerError, OutOfMemoryError, RecordingError, TypeMismatchError
 from symnet.schedule.access import contiguous_strides
-from symnet.schedule.program import Program, Ref, Reg, Storage
 
-UNIT = 24  # kernels that are built together
-BINDINGS = 8  # kept per runner
-GUARD = 64  # bytes before and behind every buffer that nobody may touch
-ALIGN = 256  # bytes, of every buffer, as a device's allocations are aligned
+GUARD = 64  # bytes before and behind every piece of memory that nobody may touch
+ALIGN = 256  # bytes, as a device's allocations are aligned
 
-_FLAGS = (
-    "-std=c++17", "-O1", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing", "-Wall", "-Werror",
-    "-Wno-unknown-pragmas", "-Wno-unused-function",
-)  # fmt: skip
-_FORMAT = "symnet emulated 1"
+_PATTERN = 0xA5
+_BEYOND = bytes([_PATTERN]) * GUARD
 
-SMALL = Device(multiprocessors=2, shared=8 << 10)
+SMALL = launch.Device(multiprocessors=2, shared=8 << 10)
 """A device on which grids have to loop and rows of scratch do not always fit."""
 
-_built: dict[Source, Callable[..., int]] = {}
-_lock = threading.RLock()  # the emulated device does one thing at a time
 
+class EmulatedMemory:
+    """A piece of memory between two guards."""
 
-@functools.cache
-def compiler() -> str | None:
-    """The path of a C++ compiler, or None."""
-    return shutil.which("g++") or shutil.which("c++")
+    def __init__(self, device: "EmulatedDevice", size: int):
+        self.device = device
+        block = np.full(size + ALIGN + 2 * GUARD + device.offset, _PATTERN, np.uint8)
+        start = block.ctypes.data + GUARD
+        self.address = -(-start // ALIGN) * ALIGN + device.offset
+        self.size = size
+        self._block = block
+        self._first = self.address - block.ctypes.data
+        self._released = weakref.finalize(self, device.forget, self.address, size)
+        self._released.atexit = False
 
-
-def built() -> list[Source]:
-    """Every kernel that this process has built."""
-    return list(_built)
-
-
-def prepare(sources: Iterable[Source]) -> None:
-    """Build kernels, those not yet built, in few translation units. Errors: BackendError."""
-    missing = [s for s in dict.fromkeys(sources) if s not in _built]
-    units = [missing[k : k + UNIT] for k in range(0, len(missing), UNIT)]
-    if not units:
-        return
-    with _lock:
-        _runtime()
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for unit, path in zip(units, pool.map(_build_unit, units)):
-                library = ctypes.CDLL(str(path))
-                for source in unit:
-                    _built[source] = getattr(library, f"{source.entry}_launch")
-
-
-def _build_unit(sources: list[Source]) -> Path:
-    parts = [module_text(sources, prelude="")]
-    parts += [shim.launcher(s.entry, s.words, s.meets) for s in sources]
-    return _library("\n".join(parts), _HEAD)
-
-
-@functools.cache
-def _runtime() -> ctypes.CDLL:
-    return ctypes.CDLL(str(_library(shim.RUNTIME, "")), ctypes.RTLD_GLOBAL)
-
-
-def _complaint() -> str:
-    return (ctypes.c_char * 200).in_dll(_runtime(), "symnet_complaint").value.decode()
-
-
-_HEAD = shim.HEADER + PRELUDE
-
-
-@functools.cache
-def _folder() -> Path:
-    """Where this process builds."""
-    folder = tempfile.mkdtemp(prefix="symnet-emulated-")
-    atexit.register(shutil.rmtree, folder, True)
-    return Path(folder)
-
-
-@functools.cache
-def _version() -> str:
-    return _compile("--version")
-
-
-def _compile(*options: str) -> str:
-    if compiler() is None:
-        raise BackendError("the emulated GPU needs a C++ compiler (g++)")
-    done = subprocess.run([compiler() or "", *options], capture_output=True, text=True)
-    if done.returncode:
-        raise BackendError(f"the host compiler refuses a kernel's text:\n{done.stderr[:3000]}")
-    return done.stdout
-
-
-@functools.cache
-def _header(text: str) -> Path:
-    """What all units begin with, compiled ahead: that is most of the work for a small one."""
-    path = _folder() / f"{_digest(text)}.h"
-    path.write_text(text)
-    _compile(*_FLAGS, "-x", "c++-header", str(path), "-o", f"{path}.gch")
-    return path
-
-
-def _library(text: str, head: str) -> Path:
-    """A shared library of a C++ text, as a file of this process."""
-    key = _digest("\0".join((_FORMAT, *_FLAGS, _version(), head, text)))
-    target = _folder() / f"{key}.so"
-    content = cache.load("kernels", key)
-    if content is not None:
-        target.write_bytes(content)
-        return target
-    include = ("-include", str(_header(head))) if head else ()
-    source = target.with_suffix(".cpp")
-    source.write_text(text)
-    _compile(*_FLAGS, "-shared", *include, str(source), "-o", str(target))
-    cache.store("kernels", key, target.read_bytes())
-    return target
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:40]
-
-
-class _Memory:
-    """Buffers of one binding, with guards that tell whether something was written beside them.
-
-    offset  bytes by which every buffer misses `ALIGN`
-    """
-
-    def __init__(self, offset: int):
-        self._offset = offset
-        self._blocks: list[tuple[np.ndarray, int, int]] = []
-
-    def allocate(self, size: int) -> int:
-        block = np.full(size + ALIGN + 2 * GUARD + self._offset, 0xA5, np.uint8)
-        start = -(-(block.ctypes.data + GUARD) // ALIGN) * ALIGN + self._offset
-        self._blocks.append((block, start - block.ctypes.data, size))
-        return start
+    def bytes(self) -> np.ndarray:
+        """Its content, not a copy."""
+        return self._block[self._first : self._first + self.size]
 
     def check(self) -> None:
-        for block, start, size in self._blocks:
-            before, after = block[start - GUARD : start], block[start + size :][:GUARD]
-            if (before != 0xA5).any() or (after != 0xA5).any():
-                raise CompilerError(f"something was written beside a buffer of {size} bytes")
+        """Errors: CompilerError if something was written beside it."""
+        block, first, last = self._block, self._first, self._first + self.size
+        before, after = block[first - GUARD : first], block[last : last + GUARD]
+        if before.tobytes() != _BEYOND or after.tobytes() != _BEYOND:
+            raise CompilerError(f"something was written beside a buffer of {self.size} bytes")
+
+
+class EmulatedRecording:
+    """Orders, to be carried out again."""
+
+    def __init__(self, orders: list[tuple]):
+        self._orders = orders
+
+    def replay(self) -> None:
+        for order, *arguments in self._orders:
+            order(*arguments)
+
+
+class EmulatedArray:
+    """An array on the emulated device, as users get it: DLPack and NumPy read it where it lies."""
+
+    symnet_device = "emulated"
+
+    def __init__(self, memory: EmulatedMemory, shape: Sequence[int], dtype: str, offset: int):
+        self.memory = memory
+        self.address = memory.address + offset
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+        size = prod(self.shape) * self.dtype.itemsize
+        self._array = memory.bytes()[offset : offset + size].view(dtype).reshape(self.shape)
+
+    def copy(self) -> "EmulatedArray":
+        """An array of its own."""
+        memory = self.memory.device.allocate(self._array.nbytes)
+        found = EmulatedArray(memory, self.shape, self.dtype.name, 0)
+        found._array[...] = self._array
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._array, dtype, copy=copy)
+
+    def __dlpack__(self, **wishes: Any) -> Any:
+        given = {k: wish for k, wish in wishes.items() if wish is not None and k != "stream"}
+        return self._array.__dlpack__(**given)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+    def __repr__(self) -> str:
+        return f"EmulatedArray({self._array!r})"
+
+
+class EmulatedDevice:
+    """The device. It counts its launches in `launched`.
+
+    geometry   what launches are made for
+    offset     bytes by which memory misses its alignment, a multiple of 8
+    downwards  whether blocks and threads run from the last to the first
+    apart      see `GpuDevice`
+    limit      bytes that there are; None: as many as the host has
+    """
+
+    name = "emulated"
+    architecture = HOPPER
+
+    def __init__(
+        self,
+        geometry: launch.Device = SMALL,
+        offset: int = 0,
+        downwards: bool = False,
+        apart: bool = False,
+        limit: int | None = None,
+    ):
+        self.geometry = geometry
+        self.offset = offset
+        self.downwards = downwards
+        self.apart = apart
+        self.limit = limit
+        self.lock = threading.RLock()
+        self.launched = 0
+        self.used = 0
+        self._starts: list[int] = []  # of all memory, sorted
+        self._memories: dict[int, weakref.ref[EmulatedMemory]] = {}
+        self._book = threading.RLock()  # memory is given back in any thread, at any time
+        self._recorded: list[tuple] | None = None
+        self._unchecked = False
+
+    # ---- memory
+
+    def allocate(self, size: int) -> EmulatedMemory:
+        self._outside("memory is asked for")
+        if self.limit is not None and self.used + size > self.limit:
+            raise OutOfMemoryError(f"the emulated device has no {size} bytes left")
+        memory = EmulatedMemory(self, size)
+        with self._book:
+            self.used += size
+            bisect.insort(self._starts, memory.address)
+            self._memories[memory.address] = weakref.ref(memory)
+        return memory
+
+    def forget(self, address: int, size: int) -> None:
+        """The memory at this address is gone."""
+        with self._book:
+            self.used -= size
+            del self._memories[address]
+            del self._starts[bisect.bisect_left(self._starts, address)]
+
+    def host_memory(self, size: int) -> np.ndarray:
+        return np.empty(size, np.uint8)
+
+    def put(self, address: int, array: np.ndarray) -> None:
+        self._outside("an array is copied to the device")
+        self._within(address, array.nbytes)
+        ctypes.memmove(address, array.ctypes.data, array.nbytes)
+
+    def get(self, array: np.ndarray, address: int) -> None:
+        self.wait()
+        self._within(address, array.nbytes)
+        ctypes.memmove(array.ctypes.data, address, array.nbytes)
+
+    def copy(self, target: int, source: int, size: int) -> None:
+        self._within(target, size)
+        self._do(ctypes.memmove, target, source, size)
+
+    def clear(self, address: int, size: int) -> None:
+        self._within(address, size)
+        self._do(ctypes.memset, address, 0, size)
+
+    def _within(self, address: int, size: int) -> None:
+        with self._book:
+            position = bisect.bisect_right(self._starts, address) - 1
+            if position >= 0:
+                memory = self._memories[self._starts[position]]()
+                if memory is not None and address + size <= memory.address + memory.size:
+                    return
+        if size:
+            raise CompilerError(f"{size} bytes at {address:#x} are no memory of the device")
+
+    # ---- kernels
+
+    def load(self, sources: Iterable[Source]) -> None:
+        missing = [s for s in sources if s not in host.launchers]
+        if missing:
+            self._outside("a kernel is loaded")
+            host.prepare(missing)
+
+    def launch(self, kernel: BoundKernel, live: int, error: int) -> None:
+        self._do(self._launch, kernel, live, error)
+
+    def _launch(self, kernel: BoundKernel, live: int, error: int) -> None:
+        how = kernel.launch
+        if not how.grid:
+            return
+        self.launched += 1
+        self._unchecked = True
+        status = host.launchers[kernel.source](
+            kernel.words.ctypes.data,
+            live + 8 * kernel.live,
+            error,
+            how.grid,
+            THREADS,
+            how.shared,
+            self.downwards,
+        )
+        if status:
+            raise CompilerError(f"{host.complaint()}\n{kernel.source.text}")
+
+    def multiply(self, product: BoundMatmul, live: int, error: int) -> None:
+        self._do(self._multiply, product, live, error)
+
+    def _multiply(self, product: BoundMatmul, live: int, error: int) -> None:
+        self._unchecked = True
+        if not (product.guarded and array_at(error, (), (), "int64")):
+            _multiply(product, array_at(live + 8 * product.live, (4,), (1,), "int64"))
+
+    # ---- time
+
+    def wait(self) -> None:
+        self._outside("the host waits")
+        if self._unchecked:
+            self._unchecked = False
+            with self._book:
+                memories = [reference() for reference in self._memories.values()]
+            for memory in memories:
+                if memory is not None:
+                    memory.check()
+
+    def record(self, orders: Callable[[], None]) -> EmulatedRecording:
+        self._outside("another recording begins")
+        recorded = self._recorded = []
+        try:
+            orders()
+        finally:
+            self._recorded = None
+        return EmulatedRecording(recorded)
+
+    def timed(self, orders: Sequence[Callable[[], None]]) -> list[int]:
+        self._outside("orders are timed")
+        found = []
+        for order in orders:
+            begin = time.perf_counter_ns()
+            order()
+            found.append(time.perf_counter_ns() - begin)
+        self.wait()
+        return found
+
+    def _do(self, order: Callable[..., Any], *arguments: Any) -> None:
+        if self._recorded is None:
+            order(*arguments)
+        else:
+            self._recorded.append((order, *arguments))
+
+    def _outside(self, what: str) -> None:
+        if self._recorded is not None:
+            raise RecordingError(f"{what} while orders are recorded")
+
+    # ---- other libraries
+
+    def array(
+        self, memory: EmulatedMemory, shape: Sequence[int], dtype: str, offset: int = 0
+    ) -> EmulatedArray:
+        return EmulatedArray(memory, shape, dtype, offset)
+
+    def adopt(self, value: Any) -> DeviceArray:
+        if isinstance(value, EmulatedArray):
+            strides = contiguous_strides(value.shape)
+            strides = tuple(s * value.dtype.itemsize for s in strides)
+            return DeviceArray(value.address, value.shape, strides, value.dtype.name, value)
+        if not hasattr(value, "__dlpack__") or isinstance(value, np.ndarray):
+            raise TypeMismatchError(
+                f"{type(value).__name__} is no array in the memory of the emulated device"
+            )
+        array = np.from_dlpack(value)
+        address = array.__array_interface__["data"][0]
+        return DeviceArray(address, array.shape, array.strides, array.dtype.name, array)
+
+    def hand_over(self) -> None:
+        pass
 
 
 def array_at(address: int, shape: Sequence[int], strides: Sequence[int], dtype: str) -> np.ndarray:
@@ -183,162 +304,11 @@ def array_at(address: int, shape: Sequence[int], strides: Sequence[int], dtype: 
     return np.ndarray(shape, dtype, buffer, strides=[s * size for s in strides])
 
 
-class _Binding:
-    """A binding with its memory: input and output buffers, arena, scratch."""
-
-    def __init__(self, runner: "EmulatedRunner", shapes: list[Any], values: list[int]):
-        program = runner.program
-        self.memory = _Memory(runner.offset)
-        addresses: dict[Storage, int] = {}
-        for number, o in enumerate(program.objects):
-            storage = ("object", number)
-            if o.role in ("shared", "constant"):
-                addresses[storage] = runner.array(number).ctypes.data
-            elif o.role == "input":
-                addresses[storage] = self._allocate(shapes[number], o.dtype)
-
-        def number_of(ref: Ref) -> int:
-            return values[ref.number] if isinstance(ref, Reg) else ref
-
-        self.outputs = []
-        for output in program.outputs:
-            shape = tuple(map(number_of, output.shape))
-            address = self._allocate(shape, output.dtype)
-            addresses["object", output.object] = address
-            self.outputs.append((address, shape, output.dtype))
-        for number, buffer in enumerate(program.buffers):
-            addresses["buffer", number] = self._allocate((number_of(buffer.size),), buffer.dtype)
-        self.addresses = addresses
-        device, allocate = runner.device, self.memory.allocate
-        self.bound = Bound(runner.linked, values, addresses, device, allocate)
-        prepare(s.source for s in self.bound.steps if isinstance(s, BoundKernel))
-
-    def _allocate(self, shape: Sequence[int], dtype: str) -> int:
-        return self.memory.allocate(int(np.prod(shape, dtype=np.int64)) * itemsize(dtype))
-
-
-class EmulatedRunner:
-    """An executable program on the emulated device, with the arrays it works on.
-
-    `run(arrays)` takes one fitting array per input and returns fresh output arrays. Shared
-    variables are read and updated.
-
-    device     what launches are made for
-    offset     bytes by which buffers miss their alignment, a multiple of 8
-    downwards  whether blocks and threads run from the last to the first
-    """
-
-    def __init__(
-        self,
-        program: Program,
-        inputs: Sequence[Variable],
-        shared: Sequence[SharedVariable],
-        constants: Sequence[np.ndarray],
-        origins: Sequence[Origin],
-        device: Device = SMALL,
-        offset: int = 0,
-        downwards: bool = False,
-    ):
-        self.program = program
-        self.linked: Linked = link(program)
-        self.inputs = list(inputs)
-        self.shared = list(shared)
-        self.constants = [np.ascontiguousarray(c).reshape(np.shape(c)) for c in constants]
-        self.origins = list(origins)
-        self.device = device
-        self.offset = offset
-        self.downwards = downwards
-        self.launched = 0
-        self._bindings: OrderedDict[tuple, _Binding] = OrderedDict()
-
-    def array(self, number: int) -> np.ndarray:
-        """The array of a shared variable's or constant's object."""
-        o = self.program.objects[number]
-        return self.shared[o.position].storage if o.role == "shared" else self.constants[o.position]
-
-    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One call with fitting arrays. Errors: ShapeError, IndexOutOfBoundsError."""
-        program = self.program
-        shapes: list[Any] = []
-        for number, o in enumerate(program.objects):
-            if o.role == "input":
-                shapes.append(arrays[o.position].shape)
-                failure.check_static(self.inputs[o.position], o, shapes[-1])
-            else:
-                shapes.append(() if o.role == "output" else self.array(number).shape)
-
-        def value(number: int) -> int:
-            o = program.objects[number]
-            return int(arrays[o.position] if o.role == "input" else self.array(number))
-
-        values = registers(program, shapes, value)
-        failure.check_sizes(self, values, arrays)
-        with _lock:
-            outputs = self._call(arrays, shapes, values)
-        for position, output in program.rebinds:
-            self.shared[position].rebind(outputs[output])
-        return outputs[len(program.rebinds) :]
-
-    def _call(
-        self, arrays: Sequence[np.ndarray], shapes: list[Any], values: list[int]
-    ) -> list[np.ndarray]:
-        binding = self._bind(shapes, values)
-        bound = binding.bound
-        for number, o in enumerate(self.program.objects):
-            if o.role == "input":
-                array = np.ascontiguousarray(arrays[o.position])
-                ctypes.memmove(binding.addresses["object", number], array.ctypes.data, array.nbytes)
-        live = bound.live(values)
-        error = np.zeros(3, np.int64)
-        for step in bound.steps:
-            if isinstance(step, BoundKernel):
-                self._launch(step, live, error)
-            elif not (step.guarded and error[0]):
-                _multiply(step, live)
-        binding.memory.check()
-        failure.check_device(self, error, arrays)
-        return [
-            array_at(address, shape, contiguous_strides(shape), dtype).copy()
-            for address, shape, dtype in binding.outputs
-        ]
-
-    def _bind(self, shapes: list[Any], values: list[int]) -> _Binding:
-        fixed = [
-            self.array(number).ctypes.data
-            for number, o in enumerate(self.program.objects)
-            if o.role == "shared"
-        ]
-        key = (*shapes, *fixed, *(values[k] for k in self.linked.keys))
-        binding = self._bindings.get(key)
-        if binding is None:
-            binding = self._bindings[key] = _Binding(self, shapes, values)
-            while len(self._bindings) > BINDINGS:
-                self._bindings.popitem(last=False)
-        return binding
-
-    def _launch(self, step: BoundKernel, live: np.ndarray, error: np.ndarray) -> None:
-        how = step.launch
-        if not how.grid:
-            return
-        self.launched += 1
-        status = _built[step.source](
-            ctypes.c_void_p(step.words.ctypes.data),
-            ctypes.c_void_p(live.ctypes.data + 8 * step.live),
-            ctypes.c_void_p(error.ctypes.data),
-            ctypes.c_uint(how.grid),
-            ctypes.c_uint(THREADS),
-            ctypes.c_size_t(how.shared),
-            ctypes.c_int(self.downwards),
-        )
-        if status:
-            raise CompilerError(f"{_complaint()}\n{step.source.text}")
-
-
 def _multiply(step: BoundMatmul, live: np.ndarray) -> None:
     """A matrix product, by NumPy."""
     m, n, k, batch = step.sizes
     dtype = step.step.dtype
-    addresses = live[step.live : step.live + 4].tolist()
+    addresses = live.tolist()
 
     def matrix(address: int, rows: int, columns: int, strides: tuple[int, int, int]) -> np.ndarray:
         row, column, across = strides

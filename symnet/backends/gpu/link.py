@@ -144,10 +144,10 @@ def registers(program: Program, shapes: Sequence[Sequence[int]], values: Any) ->
             found.append(int(values(args[0])))
         else:
             numbers = [found[a.number] if isinstance(a, Reg) else a for a in args]
-            found.append(_wrapped(int(OPERATORS[op](*numbers))))
+            found.append(wrapped(int(OPERATORS[op](*numbers))))
     return found
 
 
-def _wrapped(number: int) -> int:
+def wrapped(number: int) -> int:
     """A number as int64 arithmetic leaves it."""
     return (number + 2**63) % 2**64 - 2**63

@@ -1,0 +1,70 @@
+"""The GPU back end, as `symnet.function` asks for it (see backends/choice.py)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from symnet.backends.gpu import link as linking
+from symnet.backends.gpu import moves
+from symnet.backends.gpu.devices import device
+from symnet.backends.gpu.link import Linked
+from symnet.backends.gpu.residence import DeviceValue
+from symnet.backends.gpu.runner import GpuRunner
+from symnet.graph.origin import Origin
+from symnet.graph.variables import SharedVariable, Variable
+from symnet.schedule.program import Program
+
+
+class BackEnd:
+    """What compiles for the device `name`."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.device = device(name)
+
+    def link(self, program: Program) -> Linked:
+        return linking.link(program)
+
+    def make_runner(
+        self,
+        linked: Linked,
+        inputs: Sequence[Variable],
+        shared: Sequence[SharedVariable],
+        constants: Sequence[np.ndarray],
+        origins: Sequence[Origin],
+        profile: bool = False,
+    ) -> GpuRunner:
+        return GpuRunner(linked, inputs, shared, constants, origins, profile, self.device)
+
+    def identity(self) -> str:
+        """What linked programs depend on: they are the same for all devices."""
+        return "gpu"
+
+    def resident(self, value: Any) -> DeviceValue:
+        """A copy of an array in the device's memory. Errors: TypeMismatchError,
+        OutOfMemoryError."""
+        gpu = self.device
+        with gpu.lock:
+            if isinstance(value, np.ndarray):
+                found = DeviceValue.empty(gpu, value.shape, value.dtype.name)
+                gpu.put(found.address, np.ascontiguousarray(value))
+                return found
+            given = gpu.adopt(value)
+            found = DeviceValue.empty(gpu, given.shape, given.dtype)
+            moves.copy(gpu, found.address, given)
+            gpu.hand_over()
+            return found
+
+    def fetch(self, value: Any) -> np.ndarray:
+        """A copy of a device array as NumPy array. Errors: TypeMismatchError."""
+        with self.device.lock:
+            found = self.resident(value)
+            host = np.empty(found.shape, found.dtype)
+            found.fetch(host)
+            return host
+
+
+def back_end(name: str) -> BackEnd:
+    """The back end of a device. Errors: DeviceError where it is missing."""
+    return BackEnd(name)
