@@ -11,7 +11,7 @@ from symnet.cli import startup  # noqa: F401  isort: skip  before what can fail
 from symnet import errors, gradient, printing, tensor
 from symnet.autodiff import Lop, Rop, clone, grad, hessian, hessian_vector_product, jacobian
 from symnet.config import config
-from symnet.function import Function, In, Mode, Out, function, shared
+from symnet.function import Function, In, Mode, Out, function, shared, transfer
 from symnet.graph.export import to_graphviz, to_networkx
 from symnet.graph.printing import debugprint, pp
 from symnet.testing.derivative import verify_grad
@@ -45,5 +45,6 @@ __all__ = [
     "tensor",
     "to_graphviz",
     "to_networkx",
+    "transfer",
     "verify_grad",
 ]

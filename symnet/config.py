@@ -21,11 +21,12 @@ from pathlib import Path
 
 from symnet.errors import ConfigError
 
+DEVICES = ("cpu", "cuda", "emulated")
 _CHOICES: dict[str, tuple[str, ...] | None] = {
     "floatX": ("float32", "float64"),
     "mode": ("compiled", "reference", "debug"),
     "cache": ("on", "off", "read"),
-    "device": ("cpu", "cuda", "emulated"),
+    "device": DEVICES,
     "float32_matmul_precision": ("highest", "high"),
     "blas": None,
     "threads": None,

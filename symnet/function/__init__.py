@@ -1,12 +1,14 @@
-"""What a user calls: `function`, `In`, `Out`, `shared`, and `.eval()`."""
+"""What a user calls: `function`, `In`, `Out`, `shared`, `transfer`, and `.eval()`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from symnet.config import config
+from symnet.backends.choice import resident
+from symnet.config import DEVICES, config
 from symnet.errors import (
+    ConfigError,
     DuplicateInputError,
     FunctionError,
     MissingInputError,
@@ -15,14 +17,21 @@ from symnet.errors import (
 from symnet.function.arguments import In, Out, Signature
 from symnet.function.call import Function
 from symnet.function.modes import Mode, as_mode
+from symnet.function.transfer import transfer
 from symnet.graph.describe import listed
 from symnet.graph.foreign import as_array, has_dtype
 from symnet.graph.traversal import graph_inputs, leaves
-from symnet.graph.variables import Constant, SharedVariable, Variable, make_shared
+from symnet.graph.variables import (
+    Constant,
+    SharedVariable,
+    Variable,
+    make_shared,
+    use_residences,
+)
 from symnet.ops.conversion import is_weak, weak_dtype
 from symnet.tensor.variable import use_evaluator
 
-__all__ = ["Function", "In", "Mode", "Out", "function", "shared"]
+__all__ = ["Function", "In", "Mode", "Out", "function", "shared", "transfer"]
 
 
 def function(
@@ -38,6 +47,7 @@ def function(
     allow_input_downcast: bool | None = None,
     profile: bool | None = None,
     on_unused_input: str | None = None,
+    device: str | None = None,
 ) -> Function:
     """Compile a function from symbolic inputs to outputs and updates of shared variables.
 
@@ -55,12 +65,20 @@ def function(
                 lists of Python floats, to float32; False: never
     profile     True: measure every step of compiled code; see `Function.profile`
     on_unused_input  "raise" (as by default), "warn" or "ignore"
+    device      where compiled code runs: "cpu", "cuda" (a GPU) or "emulated"; None: config.device.
+                Shared variables go where a function needs them; arguments may be NumPy arrays or
+                arrays in the device's memory
 
     `accept_inplace` and `rebuild_strict` are accepted for compatibility with Theano 1.0.
 
     Errors: MissingInputError, UnusedInputError, DuplicateInputError, UpdateError,
-    TypeMismatchError, ShapeError; all before anything is compiled.
+    TypeMismatchError, ShapeError; all before anything is compiled. DeviceError where there is no
+    such device, with what is missing for it.
     """
+    if device is None:
+        device = config.device
+    elif device not in DEVICES:
+        raise ConfigError(f"device={device!r} is not one of {', '.join(DEVICES)}")
     if isinstance(inputs, (Variable, In)) or not isinstance(inputs, Iterable):
         raise TypeMismatchError("inputs is a list of variables, not one variable")
     signature = Signature(
@@ -72,7 +90,7 @@ def function(
         on_unused_input,
         allow_input_downcast,
     )
-    return Function(signature, as_mode(mode), name, bool(profile))
+    return Function(signature, as_mode(mode), name, bool(profile), device)
 
 
 def shared(
@@ -87,7 +105,8 @@ def shared(
     """A variable with a value that compiled functions read and update.
 
     value          an array (of any library that speaks DLPack; a frame or series of pandas), or
-                   a number: a Python float gets floatX, an int int64
+                   a number: a Python float gets floatX, an int int64. An array in a device's
+                   memory is copied there
     borrow         use the array itself as storage, if it is contiguous, writeable, and not the
                    storage of another shared variable; else it is copied
     broadcastable  dimensions of size 1 that broadcast; by default none does, so sizes may change
@@ -125,7 +144,7 @@ def _evaluate(variable: Variable, inputs: Mapping[Any, Any]) -> np.ndarray:
         if key in values:
             raise DuplicateInputError(f"eval: {key} is given twice{listed([key])}")
         values[key] = value
-    wanted = (config.mode, *values)
+    wanted = (config.mode, config.device, *values)
     known = getattr(variable.tag, "evaluator", None)
     if known is None or known.wanted != wanted:
         missing = [
@@ -152,3 +171,4 @@ class _Evaluator:
 
 
 use_evaluator(_evaluate)
+use_residences(resident)

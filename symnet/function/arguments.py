@@ -63,11 +63,17 @@ class In:
 
 
 class Out:
-    """An output of a function. Outputs are always fresh arrays, so `borrow` changes nothing."""
+    """An output of a function. Outputs are always fresh arrays, so `borrow` changes nothing.
 
-    def __init__(self, variable: Any, borrow: bool = False):
+    on_device  give it back as the array of the device on which the function runs, and do not wait
+               until it is computed; an error of that call is raised by whoever asks for a value
+               later. On the CPU: a NumPy array as ever
+    """
+
+    def __init__(self, variable: Any, borrow: bool = False, on_device: bool = False):
         self.variable = variable
         self.borrow = borrow
+        self.on_device = on_device
 
 
 Pairs = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
@@ -80,6 +86,7 @@ class Signature:
     outputs   variables; `form` says how results are given back: None, "single", "list" or the
               keys of a dict
     updates   (shared, new value) in the order given
+    kept      positions of the outputs that stay on their device
     """
 
     def __init__(
@@ -94,7 +101,7 @@ class Signature:
     ):
         self.inputs = [_input(given, allow_input_downcast) for given in inputs]
         self._no_duplicates()
-        self.outputs, self.form = _outputs(outputs)
+        self.outputs, self.form, self.kept = _outputs(outputs)
         table = _pairs(givens, "givens")
         self.updates = _updates(updates)
         self._exchange(table)
@@ -109,10 +116,12 @@ class Signature:
         outputs: list[Variable],
         form: Any,
         updates: list[tuple[SharedVariable, Variable]],
+        kept: frozenset[int],
     ) -> "Signature":
         """A signature of parts that were checked before."""
         made = cls.__new__(cls)
         made.inputs, made.outputs, made.form, made.updates = inputs, outputs, form, updates
+        made.kept = kept
         return made
 
     @property
@@ -231,17 +240,18 @@ def _input(given: Any, allow_downcast: bool | None) -> In:
     return found
 
 
-def _outputs(outputs: Any) -> tuple[list[Variable], Any]:
-    def one(given: Any) -> Variable:
-        return as_variable(given.variable if isinstance(given, Out) else given)
-
+def _outputs(outputs: Any) -> tuple[list[Variable], Any, frozenset[int]]:
+    form: Any
     if outputs is None:
-        return [], None
-    if isinstance(outputs, Mapping):
-        return [one(v) for v in outputs.values()], list(outputs)
-    if isinstance(outputs, (list, tuple)):
-        return [one(v) for v in outputs], "list"
-    return [one(outputs)], "single"
+        given, form = [], None
+    elif isinstance(outputs, Mapping):
+        given, form = list(outputs.values()), list(outputs)
+    elif isinstance(outputs, (list, tuple)):
+        given, form = list(outputs), "list"
+    else:
+        given, form = [outputs], "single"
+    kept = frozenset(k for k, o in enumerate(given) if isinstance(o, Out) and o.on_device)
+    return [as_variable(o.variable if isinstance(o, Out) else o) for o in given], form, kept
 
 
 def _pairs(given: Pairs, what: str) -> list[tuple[Any, Any]]:

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 import symnet.kernels
+from symnet.backends.choice import BackEnd, Executable, Runner, back_end
 from symnet.backends.cpu import cache
-from symnet.backends.cpu.link import Linked, link
-from symnet.backends.cpu.runner import Runner
 from symnet.backends.cpu.segments import SegmentedRunner, split
 from symnet.backends.reference import run_node
 from symnet.function.arguments import Signature
@@ -37,26 +36,28 @@ from symnet.schedule.shapes import NotASize
 _FORMAT = "symnet program 1"
 
 
-def build(signature: Signature, mode: Mode, profile: bool) -> Runner | SegmentedRunner:
-    """The executable of a signature in a compiled mode."""
+def build(signature: Signature, mode: Mode, profile: bool, device: str) -> Executable:
+    """The executable of a signature in a compiled mode, on a device. Errors: BackendError."""
     with without_collection():
-        return _build(signature, mode, profile)
+        made = _build(signature, mode, profile, back_end(device))
+    made.kept.update(signature.kept)
+    return made
 
 
-def _build(signature: Signature, mode: Mode, profile: bool) -> Runner | SegmentedRunner:
+def _build(signature: Signature, mode: Mode, profile: bool, target: BackEnd) -> Executable:
     graph = _Graph(signature)
-    key = graph.key(mode)
+    key = graph.key(mode, target)
     if key is not None and not profile:
         stored = _load(key)
         if stored is not None:
-            return stored.runner(graph, profile)
+            return stored.runner(graph, target)
 
-    def store(linked: Linked, planner: Planner) -> None:
+    def store(linked: Any, planner: Planner) -> None:
         if key is not None:
             _store(key, graph, linked, planner)
 
-    return compile_graph(
-        signature.variables, signature.outputs, signature.updates, mode, profile, store
+    return _compiled(
+        signature.variables, signature.outputs, signature.updates, mode, target, profile, store
     )
 
 
@@ -65,9 +66,21 @@ def compile_graph(
     outputs: Sequence[Variable],
     updates: Sequence[tuple[SharedVariable, Variable]],
     mode: Mode,
+    device: str = "cpu",
+) -> Executable:
+    """Rewrite, schedule and link; nothing is stored."""
+    return _compiled(inputs, outputs, updates, mode, back_end(device))
+
+
+def _compiled(
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    updates: Sequence[tuple[SharedVariable, Variable]],
+    mode: Mode,
+    target: BackEnd,
     profile: bool = False,
-    store: Callable[[Linked, Planner], None] | None = None,
-) -> Runner | SegmentedRunner:
+    store: Callable[[Any, Planner], None] | None = None,
+) -> Executable:
     """Rewrite, schedule and link. `store` is given a program of one segment before it runs."""
     roots = [*outputs, *(v for _, v in updates)]
     rewritten, _ = optimise(roots, level=mode.rewrite)
@@ -76,11 +89,11 @@ def compile_graph(
     try:
         program, planner = plan(inputs, results, written, reuse=mode.reuse, fuse=mode.fuse)
     except (NotNative, NotASize):
-        return _segmented(inputs, results, written, mode, profile)
-    linked = link(program)
+        return _segmented(inputs, results, written, mode, target, profile)
+    linked = target.link(program)
     if store is not None:
         store(linked, planner)
-    return _runner(linked, planner, inputs, profile)
+    return _runner(target, linked, planner, inputs, profile)
 
 
 def _segmented(
@@ -88,11 +101,12 @@ def _segmented(
     outputs: Sequence[Variable],
     updates: Sequence[tuple[SharedVariable, Variable]],
     mode: Mode,
+    target: BackEnd,
     profile: bool,
 ) -> SegmentedRunner:
     """Native segments with host nodes between them."""
     segments = split(inputs, outputs, updates)
-    runners = []
+    runners: list[Runner | None] = []
     for segment in segments:
         last = segment is segments[-1]
         if not segment.outputs and not last:
@@ -102,29 +116,31 @@ def _segmented(
         program, planner = plan(
             segment.inputs, segment.outputs, own, reuse=mode.reuse, fuse=mode.fuse
         )
-        runners.append(_runner(link(program), planner, segment.inputs, profile))
-    return SegmentedRunner(segments, runners, inputs, run_node, profile)
+        runners.append(_runner(target, target.link(program), planner, segment.inputs, profile))
+    return SegmentedRunner(segments, runners, inputs, run_node, profile, target.fetch)
 
 
-def _runner(linked: Linked, planner: Planner, inputs: Sequence[Variable], profile: bool) -> Runner:
+def _runner(
+    target: BackEnd, linked: Any, planner: Planner, inputs: Sequence[Variable], profile: bool
+) -> Runner:
     constants = [c.data for c in planner.constants]
-    return Runner(linked, inputs, planner.shared, constants, planner.origins, profile)
+    return target.make_runner(linked, inputs, planner.shared, constants, planner.origins, profile)
 
 
 @dataclasses.dataclass
 class _Stored:
     """What the cache holds: a program, and where its pieces are in the graph as built."""
 
-    linked: Linked
+    linked: Any
     shared: list[int]  # position among the graph's shared variables
     constants: list[Any]  # position among the graph's constants, or the array itself
     origins: list[int]  # node of the graph with that origin, or -1
 
-    def runner(self, graph: "_Graph", profile: bool) -> Runner:
+    def runner(self, graph: "_Graph", target: BackEnd) -> Runner:
         constants = [graph.constants[c].data if isinstance(c, int) else c for c in self.constants]
         origins = [graph.nodes[n].origin if n >= 0 else UNKNOWN for n in self.origins]
         shared = [graph.shared[k] for k in self.shared]
-        return Runner(self.linked, graph.inputs, shared, constants, origins, profile)
+        return target.make_runner(self.linked, graph.inputs, shared, constants, origins)
 
 
 class _Graph:
@@ -160,10 +176,10 @@ class _Graph:
         elif isinstance(variable, Constant):
             self.constants.append(variable)
 
-    def key(self, mode: Mode) -> str | None:
+    def key(self, mode: Mode, target: BackEnd) -> str | None:
         """A digest of everything the program depends on; None if some op cannot be named."""
         digest = hashlib.blake2b(digest_size=20)
-        head = (_FORMAT, mode.rewrite, mode.reuse, mode.fuse, _sources())
+        head = (_FORMAT, target.identity(), mode.rewrite, mode.reuse, mode.fuse, _sources())
         digest.update(repr(head).encode())
         number = self.number
         texts: dict[Op, str] = {}
@@ -235,7 +251,7 @@ def _sources() -> str:
                         if entry.is_dir():
                             if entry.name != "__pycache__":
                                 pending.append(entry.path)
-                        elif entry.name.endswith(".py"):
+                        elif entry.name.endswith((".py", ".cu")):
                             stat = entry.stat()
                             digest.update(
                                 f"{entry.name} {stat.st_size} {stat.st_mtime_ns}".encode()
@@ -244,7 +260,7 @@ def _sources() -> str:
     return _fingerprint
 
 
-def _store(key: str, graph: _Graph, linked: Linked, planner: Planner) -> None:
+def _store(key: str, graph: _Graph, linked: Any, planner: Planner) -> None:
     shared_at = {s: k for k, s in enumerate(graph.shared)}
     constant_at = {c: k for k, c in enumerate(graph.constants)}
     # by identity: rewriting hands the object on, and the same graph may be written on other lines

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from symnet.backends.choice import fetch
 from symnet.backends.cpu.runner import Runner
-from symnet.backends.cpu.segments import SegmentedRunner
 from symnet.backends.reference import evaluate
 from symnet.errors import (
     DuplicateInputError,
@@ -30,21 +30,24 @@ from symnet.function.profiling import Profile
 from symnet.function.straight import straight_call
 from symnet.graph.clone import clone_replace
 from symnet.graph.describe import describe, listed
+from symnet.graph.foreign import device_of
 from symnet.graph.pickling import Bundle
 from symnet.graph.traversal import shared_inputs
-from symnet.graph.variables import SharedVariable, Variable, make_shared
+from symnet.graph.variables import SharedVariable, Variable, check_device_array, make_shared
 
 
 class Function:
     """A compiled function. Call it with arrays by position or by the inputs' names.
 
-    Outputs are fresh NumPy arrays, in the form in which they were given to `symnet.function`
-    (one, a list, a dict). A call is atomic: after an error every shared variable holds what it
-    held before. Functions may be called from several threads, and pickled: the graph is stored,
-    with the values of its shared variables, and compiled again (or loaded) when unpickled.
+    Outputs are fresh NumPy arrays (but see `Out`), in the form in which they were given to
+    `symnet.function` (one, a list, a dict). A call is atomic: after an error every shared variable
+    holds what it held before. Functions may be called from several threads, and pickled: the graph
+    is stored, with the values of its shared variables, and compiled again (or loaded) when
+    unpickled.
 
     name     for messages
     mode     see `Mode`
+    device   where it runs: "cpu", "cuda", "emulated"
     inputs   an `In` for each argument
     profile  with profile=True, compiled: the measured times, see `Profile`; else None
 
@@ -52,17 +55,20 @@ class Function:
     name), TypeMismatchError, ShapeError, IndexOutOfBoundsError, AssertionFailedError.
     """
 
-    def __init__(self, signature: Signature, mode: Mode, name: str | None, profile: bool):
+    def __init__(
+        self, signature: Signature, mode: Mode, name: str | None, profile: bool, device: str
+    ):
         self._signature = signature
         self.mode = mode
+        self.device = device
         self.name = name
         self.inputs: list[In] = signature.inputs
-        self._defaults = [self._default(k) for k in range(len(self.inputs))]
         self.profile: Profile | None = None
-        self._runner: Runner | SegmentedRunner | None = None
+        self._runner: Any = None  # an Executable
+        self._defaults = [self._default(k) for k in range(len(self.inputs))]
         self._comparison: Comparison | None = None
         if mode.backend == "compiled":
-            self._runner = build(signature, mode, profile)
+            self._runner = build(signature, mode, profile, device)
             if profile:
                 self.profile = Profile(self._runner, name)
         elif profile:
@@ -81,7 +87,7 @@ class Function:
         return self._general(args) if short is None else short(*args)
 
     def _straight(self) -> Callable[..., Any] | None:
-        if not isinstance(self._runner, Runner):
+        if not isinstance(self._runner, Runner):  # not the CPU's, or not one program
             return None
         if any(isinstance(i.value, SharedVariable) for i in self.inputs):
             return None
@@ -95,12 +101,12 @@ class Function:
         """A call with anything as arguments; `_MISSING` stands for one that is left out."""
         return self._shaped(self._run(self._arrays(args)))
 
-    def _run(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    def _run(self, arrays: list[Any]) -> list[Any]:
         if self._runner is not None:
             return self._runner.run(arrays)
         if self.mode.backend == "debug":
             if self._comparison is None:
-                self._comparison = Comparison(self._signature, self.mode)
+                self._comparison = Comparison(self._signature, self.mode, self.device)
             self._comparison.check(arrays)
         return self._interpret(arrays)
 
@@ -142,7 +148,7 @@ class Function:
             given[places[0]] = value
         return tuple(given)
 
-    def _arrays(self, args: Sequence[Any]) -> list[np.ndarray]:
+    def _arrays(self, args: Sequence[Any]) -> list[Any]:
         if len(args) > len(self.inputs):
             given = sum(a is not _MISSING for a in args)
             raise FunctionError(
@@ -153,7 +159,8 @@ class Function:
             self._array(k, args[k] if k < len(args) else _MISSING) for k in range(len(self.inputs))
         ]
 
-    def _array(self, k: int, value: Any) -> np.ndarray:
+    def _array(self, k: int, value: Any) -> Any:
+        """The value of an argument as the runner takes it."""
         wanted = self.inputs[k]
         kind = wanted.variable.type
         if value is _MISSING:
@@ -170,6 +177,10 @@ class Function:
         try:
             if isinstance(value, Variable):
                 raise TypeMismatchError(f"an array is wanted, not {describe(value)}")
+            if self._runner is not None and device_of(value) == self.device:
+                adopted = self._runner.adopt(value)
+                check_device_array(kind, adopted, "the argument")
+                return adopted
             if wanted.strict and getattr(value, "dtype", None) != kind.numpy_dtype:
                 raise TypeMismatchError(f"it is strict and wants {kind}, not {value!r:.60}")
             return kind.filter(value, wanted.allow_downcast, "the argument")
@@ -183,7 +194,10 @@ class Function:
         value = self.inputs[k].value
         if value is None or isinstance(value, SharedVariable):
             return None
-        return self._array(k, value).copy()
+        if device_of(value) is not None:
+            value = fetch(value)
+        array: np.ndarray = self._array(k, value)
+        return array.copy()
 
     def _label(self, k: int) -> str:
         name = self.inputs[k].name
@@ -222,7 +236,8 @@ class Function:
         if len(counts) != 1:
             raise ShapeError(f"{self}.map: the sequences have different lengths {sorted(counts)}")
         (count,) = counts
-        if isinstance(self._runner, Runner) and not self._runner.program.rebinds:
+        program = self.program
+        if program is not None and not program.rebinds:
             return self._shaped(self._runner.map(arrays, count, between))
         results: list[list[np.ndarray]] = []
         for position in range(count):
@@ -233,7 +248,7 @@ class Function:
         if not results:
             return self._shaped([np.empty((0,) * (v.type.ndim + 1), v.type.dtype) for v in outputs])
         try:
-            return self._shaped([np.stack(r) for r in zip(*results)])
+            return self._shaped([_stacked(r) for r in zip(*results)])
         except ValueError:
             shapes = [sorted({a.shape for a in r}) for r in zip(*results)]
             raise ShapeError(
@@ -244,6 +259,8 @@ class Function:
     def _sequence(self, k: int, given: Any) -> np.ndarray:
         wanted = self.inputs[k]
         kind = wanted.variable.type
+        if device_of(given) is not None:
+            given = fetch(given)
         if isinstance(given, range):
             given = np.arange(given.start, given.stop, given.step, dtype="int64")
         try:
@@ -259,11 +276,8 @@ class Function:
         """Give back the memory that is kept for the next call: intermediate results, and arrays
         that shared variables had when this function last ran. The next call takes it anew, which
         costs a fraction of a millisecond."""
-        found = [self._runner] if isinstance(self._runner, Runner) else []
-        if isinstance(self._runner, SegmentedRunner):
-            found = [runner for runner in self._runner.runners if runner is not None]
-        for runner in found:
-            runner.clear()
+        if self._runner is not None:
+            self._runner.clear()
 
     # ---- copies
 
@@ -298,7 +312,7 @@ class Function:
         signature.outputs = roots[: len(signature.outputs)]
         signature.updates = _pairs(targets, roots[len(signature.outputs) :])
         measured = self.profile is not None if profile is None else profile
-        return Function(signature, self.mode, name or self.name, measured)
+        return Function(signature, self.mode, name or self.name, measured, self.device)
 
     def __copy__(self) -> "Function":
         return self.copy()
@@ -314,6 +328,8 @@ class Function:
             "inputs": inputs,
             "outputs": len(signature.outputs),
             "form": signature.form,
+            "kept": signature.kept,
+            "device": self.device,
             "mode": self.mode,
             "name": self.name,
             "profile": self.profile is not None,
@@ -325,8 +341,15 @@ class Function:
             given.variable = variable
         outputs = list(itertools.islice(rest, state["outputs"]))
         updates = [(shared, next(rest)) for shared in rest]
-        signature = Signature.plain(inputs, outputs, state["form"], updates)
-        self.__init__(signature, state["mode"], state["name"], state["profile"])  # type: ignore[misc]
+        kept = state.get("kept", frozenset())  # older pickles know no devices
+        signature = Signature.plain(inputs, outputs, state["form"], updates, kept)
+        self.__init__(  # type: ignore[misc]
+            signature,
+            state["mode"],
+            state["name"],
+            state["profile"],
+            state.get("device", "cpu"),
+        )
 
     # ---- looking inside
 
@@ -338,7 +361,7 @@ class Function:
     @property
     def program(self) -> Any:
         """The scheduled program, for printing; None in the modes that do not compile."""
-        return self._runner.program if isinstance(self._runner, Runner) else None
+        return None if self._runner is None else self._runner.program
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """What became of the expressions: lines, rules, kernels, program, memory, time and bytes.
@@ -358,7 +381,9 @@ class Function:
                 measurement = measure(self._private, self._arrays(given))
             else:
                 measurement = so_far(self._runner)
-        return Explanation(self._signature, self.mode, self.name, self._runner, measurement)
+        return Explanation(
+            self._signature, self.mode, self.name, self._runner, measurement, self.device
+        )
 
     def _private(self, profile: bool) -> "Function":
         """A copy that updates shared variables of its own."""
@@ -390,6 +415,10 @@ def _weakly(function: Function) -> Callable[[Sequence[Any]], Any]:
         return alive._general(args)
 
     return general
+
+
+def _stacked(results: Sequence[Any]) -> np.ndarray:
+    return np.stack([r if device_of(r) is None else fetch(r) for r in results])
 
 
 def _pairs(

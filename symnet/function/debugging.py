@@ -24,13 +24,13 @@ class Comparison:
     one of the rewritten and fused graph, as mode "compiled" runs it.
     """
 
-    def __init__(self, signature: Signature, mode: Mode):
+    def __init__(self, signature: Signature, mode: Mode, device: str):
         self.inputs = signature.variables
         self.roots = signature.outputs + [v for _, v in signature.updates]
         nodes = toposort(self.roots, stop=set(self.inputs))
         every = list(dict.fromkeys(v for node in nodes for v in node.outputs))
         self.compiled = [
-            (roots, compile_graph(self.inputs, roots, (), replace(mode, rewrite=level)))
+            (roots, compile_graph(self.inputs, roots, (), replace(mode, rewrite=level), device))
             for roots, level in ((every, "none"), (self.roots, mode.rewrite))
         ]
 

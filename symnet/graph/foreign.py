@@ -12,6 +12,26 @@ import numpy as np
 from symnet.errors import TypeMismatchError
 
 HOST = 1  # kDLCPU
+_DEVICES = {2: "cuda", 13: "cuda"}  # kDLCUDA, kDLCUDAManaged
+
+
+def device_of(value: Any) -> str | None:
+    """The device in whose memory an array lies, as `config.device` calls it; None for the host's,
+    and for what is no array. Nothing is imported, nothing is copied.
+
+    An array class may name its device itself, in the attribute `symnet_device`.
+    """
+    kind = type(value)
+    if kind is np.ndarray:
+        return None
+    named: str | None = getattr(kind, "symnet_device", None)
+    if named is not None or not hasattr(kind, "__dlpack_device__"):
+        return named
+    try:
+        number = int(value.__dlpack_device__()[0])
+    except (BufferError, RuntimeError, TypeError, ValueError):
+        return None
+    return None if number == HOST else _DEVICES.get(number, f"device {number}")
 
 
 def as_array(value: Any, what: str = "value") -> np.ndarray:
@@ -23,12 +43,15 @@ def as_array(value: Any, what: str = "value") -> np.ndarray:
     if type(value) is np.ndarray:
         return value
     refusal: Any = None
+    if getattr(type(value), "symnet_device", None) is not None:
+        raise TypeMismatchError(f"{what} is in the memory of another device{_advice(value)}")
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
         try:
             device = value.__dlpack_device__()[0]
             if device == HOST:
                 return np.from_dlpack(value)
             refusal = f"its memory is that of another device (DLPack's number {int(device)})"
+            refusal += _advice(value)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
             refusal = error
         if not hasattr(value, "__array__"):
@@ -37,6 +60,10 @@ def as_array(value: Any, what: str = "value") -> np.ndarray:
         return np.asarray(value)
     except (RuntimeError, TypeError, ValueError) as error:
         raise TypeMismatchError(f"{what} is not an array: {refusal or error}") from None
+
+
+def _advice(value: Any) -> str:
+    return "; symnet.transfer(array, 'cpu') copies it" if device_of(value) else ""
 
 
 def has_dtype(value: Any) -> bool:

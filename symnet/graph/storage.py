@@ -51,7 +51,8 @@ class Owners:
         return True
 
     def _counts(self, position: int, owner: Any) -> bool:
-        return _address(owner.host) == self._starts[position]
+        host = owner.host  # an empty part of somebody's memory has an address there, too
+        return bool(host.nbytes) and _address(host) == self._starts[position]
 
     def _sweep(self) -> None:
         kept = [

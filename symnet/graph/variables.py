@@ -14,7 +14,7 @@ its consumers: a pass that needs them computes them.
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,7 +23,7 @@ import numpy as np
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph import origin as origins
 from symnet.graph import types
-from symnet.graph.foreign import as_array, not_numeric
+from symnet.graph.foreign import as_array, device_of, not_numeric
 from symnet.graph.origin import Origin
 from symnet.graph.storage import Owners
 from symnet.graph.types import TensorType
@@ -123,10 +123,12 @@ class Residence(Protocol):
 
     device  the name of the device
     shape   of the value
+    dtype   its name
     """
 
     device: str
     shape: tuple[int, ...]
+    dtype: str
 
     def fetch(self, host: np.ndarray) -> None:
         """Fill `host`, of the value's shape and dtype, when all that was ordered is done. Errors:
@@ -300,12 +302,18 @@ class SharedVariable(Variable):
         """Give it another value of the same type; the sizes may differ where the type allows.
 
         With borrow=True a fitting array becomes the storage itself, unless its memory is another
-        shared variable's: then it is copied. Errors: TypeMismatchError, ShapeError; the old value
-        stays.
+        shared variable's: then it is copied. An array in a device's memory, of whichever library,
+        is copied there; the value is then on that device. Errors: TypeMismatchError, ShapeError;
+        the old value stays.
         """
         label = f"the value for shared variable {self}"
         if isinstance(value, Variable):
             raise TypeMismatchError(f"{label} is symbolic: {value}; see get_value and eval")
+        remote = _resident(value)
+        if remote is not None:
+            check_device_array(self.type, remote, label)
+            self.replace(remote)
+            return
         array = self.type.filter(value, self.allow_downcast, label)
         if borrow and array.flags.writeable and _owners.enter(self, array):
             self.rebind(array)
@@ -376,8 +384,14 @@ class Apply:
 
 
 _classes: dict[str, Any] = {"variable": Variable, "constant": Constant, "shared": SharedVariable}
-_hooks: dict[str, Any] = {}  # filled by graph.pickling, which needs the walks over graphs
+_hooks: dict[str, Any] = {}  # filled by graph.pickling, which needs walks; and use_residences
 types._hooks["variable"] = lambda type_, name=None: _classes["variable"](type_, name=name)
+
+
+def use_residences(resident: Callable[[Any], Residence | None]) -> None:
+    """The hook by which shared variables take device arrays: it makes a copy that they own, or says
+    None where it cannot."""
+    _hooks["resident"] = resident
 
 
 def use_variable_classes(variable: type, constant: type, shared: type) -> None:
@@ -405,15 +419,14 @@ def make_shared(
     allow_downcast: bool | None = None,
 ) -> SharedVariable:
     """A shared variable with the dtype and dimensions of `value`; see `symnet.shared`."""
+    remote = None if isinstance(value, Variable) else _resident(value)
+    if remote is not None:
+        return _shared_on_device(remote, name, shape, allow_downcast)
     array = as_array(value, "the value of a shared variable")
     if array.dtype.name not in types.DTYPES:
         reason = not_numeric(value, array)
         raise TypeMismatchError(f"a shared variable cannot hold {value!r:.60}: it {reason}")
-    static = (None,) * array.ndim if shape is None else tuple(shape)
-    if len(static) != array.ndim or any(
-        s is not None and s is not False and int(s) != n for s, n in zip(static, array.shape)
-    ):
-        raise ShapeError(f"the value has shape {array.shape}, shape={shape} was declared")
+    static = _declared(shape, array.shape)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     storage = np.require(native, requirements="CAW").reshape(array.shape)
     if not borrow and np.may_share_memory(storage, array):
@@ -424,3 +437,56 @@ def make_shared(
     if borrow and not _owners.enter(variable, storage):
         variable.rebind(storage.copy())
     return variable
+
+
+def _resident(value: Any) -> Residence | None:
+    """A copy of a device array for a variable; else None."""
+    made: Residence | None = None if device_of(value) is None else _hooks["resident"](value)
+    return made
+
+
+def _declared(shape: Sequence[int | None] | None, found: tuple[int, ...]) -> tuple[int | None, ...]:
+    """The static shape of a new shared variable. Errors: ShapeError."""
+    static = (None,) * len(found) if shape is None else tuple(shape)
+    if len(static) != len(found) or any(
+        s is not None and s is not False and int(s) != n for s, n in zip(static, found)
+    ):
+        raise ShapeError(f"the value has shape {found}, shape={shape} was declared")
+    return static
+
+
+def _shared_on_device(
+    remote: Residence,
+    name: str | None,
+    shape: Sequence[int | None] | None,
+    allow_downcast: bool | None,
+) -> SharedVariable:
+    """A shared variable whose value is on a device only."""
+    kind = TensorType(remote.dtype, _declared(shape, remote.shape))
+    nothing = np.empty((0,) * len(remote.shape), kind.numpy_dtype)
+    variable: SharedVariable = _classes["shared"](
+        kind, nothing, name=name, allow_downcast=allow_downcast
+    )
+    variable.replace(remote)
+    return variable
+
+
+def check_device_array(kind: TensorType, array: Any, what: str) -> None:
+    """Whether an array in a device's memory is of a type: it is not converted.
+
+    Errors: TypeMismatchError, ShapeError.
+    """
+    dtype, shape = str(array.dtype), tuple(array.shape)
+    if dtype != kind.dtype:
+        raise TypeMismatchError(
+            f"{what} has dtype {dtype}, {kind} is wanted; arrays on a device are not converted"
+        )
+    if len(shape) != kind.ndim:
+        raise TypeMismatchError(
+            f"{what} has {len(shape)} dimensions (shape {shape}); {kind} has {kind.ndim}"
+        )
+    for axis, size in enumerate(kind.shape):
+        if size is not None and shape[axis] != size:
+            raise ShapeError(
+                f"{what} has shape {shape}; {kind} wants size {size} in dimension {axis}"
+            )

@@ -19,7 +19,7 @@ from symnet.backends.cpu.link import Linked
 from symnet.backends.cpu.pool import pool, thread_count
 from symnet.backends.cpu.tape import calls
 from symnet.config import config
-from symnet.errors import CompilerError, ShapeError
+from symnet.errors import CompilerError, ShapeError, TypeMismatchError
 from symnet.graph.origin import Origin
 from symnet.graph.variables import SharedVariable, Variable
 from symnet.schedule.program import accesses
@@ -114,6 +114,7 @@ class Runner:
         self.shared = list(shared)
         self.constants = list(constants)
         self.origins = list(origins)
+        self.kept: set[int] = set()  # all arrays are the host's
         self.functions = Functions(linked)
         self.native = calls()
         self.call = self.native.call
@@ -140,6 +141,15 @@ class Runner:
     def __del__(self) -> None:
         for free in self._bindings.values():
             free.clear()  # frames and the lists they lie in keep each other, and arenas, alive
+
+    @property
+    def runners(self) -> "list[Runner]":
+        """The native programs: itself."""
+        return [self]
+
+    def adopt(self, value: object) -> np.ndarray:
+        """No device's array is one for this program. Errors: TypeMismatchError."""
+        raise TypeMismatchError(f"an array of the host is wanted, not {type(value).__name__}")
 
     def _overwritten(self) -> list[int]:
         """Positions of shared variables whose storage the program writes."""

@@ -8,10 +8,11 @@ written in the last one, after everything else has succeeded (design D8a, D15).
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from symnet.backends.cpu.runner import Runner
+from symnet.backends.choice import Runner
 from symnet.graph.traversal import toposort
 from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
 from symnet.schedule.fusion import has_lowering
@@ -106,9 +107,15 @@ def _value_dependent_sizes(nodes: Sequence[Apply], inputs: Sequence[Variable]) -
 class SegmentedRunner:
     """Runs several native segments with host nodes between them, as one atomic call.
 
+    On a device, what goes from a segment to another one passes through the host: its errors are
+    known before anything is updated.
+
     runners     one per segment; None where a segment has nothing to compute natively
+    home        makes a NumPy array of a device array
     host_times  with `profile`: nanoseconds and calls of each host node
     """
+
+    program = None  # there are several
 
     def __init__(
         self,
@@ -117,10 +124,13 @@ class SegmentedRunner:
         inputs: Sequence[Variable],
         run_node: RunNode,
         profile: bool = False,
+        home: Callable[[Any], np.ndarray] = np.asarray,
     ):
         self.segments = list(segments)
-        self.runners = list(runners)
+        self.runners: list[Any] = list(runners)
         self.inputs = list(inputs)
+        self.adopt = home
+        self.kept: set[int] = self.runners[-1].kept
         self.run_node = self._timed(run_node) if profile else run_node
         self.host_times: dict[Apply, tuple[int, int]] = {}
 
@@ -134,7 +144,13 @@ class SegmentedRunner:
 
         return run
 
-    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def clear(self) -> None:
+        """Forget what is kept for the next call."""
+        for runner in self.runners:
+            if runner is not None:
+                runner.clear()
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         """One call with fitting arrays, as `Runner.run`."""
         values: dict[Variable, np.ndarray] = dict(zip(self.inputs, arrays))
 
@@ -146,7 +162,7 @@ class SegmentedRunner:
             assert isinstance(variable, Constant)
             return variable.data
 
-        results: list[np.ndarray] = []
+        results: list[Any] = []
         for segment, runner in zip(self.segments, self.runners):
             if runner is not None:
                 results = runner.run([value(v) for v in segment.inputs])

@@ -1,0 +1,53 @@
+"""Values from one device to another, when the user says so."""
+
+from typing import Any
+
+import numpy as np
+
+from symnet.backends.choice import back_end, fetch
+from symnet.config import DEVICES, config
+from symnet.errors import ConfigError, TypeMismatchError
+from symnet.graph.foreign import as_array, device_of
+from symnet.graph.variables import SharedVariable, Variable
+
+
+def transfer(value: Any, device: str | None = None) -> Any:
+    """An array, or the value of a shared variable, in the memory of a device.
+
+    value   a shared variable, whose value moves there, and which is given back; or an array of any
+            library, of which a copy is made: a NumPy array for "cpu", else a device array. What
+            lies there already is given back as it is
+    device  "cpu", "cuda" or "emulated"; None: config.device
+
+    Functions take what they need wherever it lies, so this is for choosing when, and for arguments
+    that are used often. Errors: DeviceError where there is no such device; TypeMismatchError for
+    what is no array; OutOfMemoryError.
+    """
+    if device is None:
+        device = config.device
+    if device not in DEVICES:
+        raise ConfigError(f"device={device!r} is not one of {', '.join(DEVICES)}")
+    if isinstance(value, SharedVariable):
+        return _move(value, device)
+    if isinstance(value, Variable):
+        raise TypeMismatchError(f"transfer: {value} is symbolic; functions choose their device")
+    here = device_of(value)
+    if here is not None and here != device:
+        value, here = fetch(value), None
+    if here == device:
+        return value
+    array = as_array(value, "the array to transfer")
+    if device == "cpu":
+        return array
+    return back_end(device).resident(np.ascontiguousarray(array).reshape(array.shape)).array()
+
+
+def _move(shared: SharedVariable, device: str) -> SharedVariable:
+    remote = shared.remote if shared.remote_current else None
+    if device == "cpu":
+        if remote is not None:
+            shared.rebind(shared.storage)
+        shared.remote = None  # its memory is given back
+    elif remote is None or remote.device != device:
+        shared.place(back_end(device).resident(shared.peek()))
+    return shared
