@@ -49,7 +49,16 @@ setup(
     ],
     extras_require={
         "cli": COMMAND_LINE,
-        "gpu": [],  # nothing yet: the CUDA back end will need cupy
+        "gpu": [
+            "cupy-cuda13x>=14",  # memory, streams and graphs of CUDA 13: NVIDIA's driver 580 on
+            "nvidia-cuda-nvrtc>=13",  # compiles the kernels
+            "nvidia-cublas>=13",  # matrix products
+        ],
+        "gpu12": [
+            "cupy-cuda12x>=13",  # the same for CUDA 12: driver 525 on
+            "nvidia-cuda-nvrtc-cu12>=12.1",
+            "nvidia-cublas-cu12>=12.1",
+        ],
         "viz": ["matplotlib>=3.8"],  # symnet.nn.plots; networkx draws `symnet.to_networkx` with it
         "sklearn": ["scikit-learn>=1.6"],  # symnet.sklearn: estimators for its pipelines
         "test": [

@@ -1,0 +1,504 @@
+"""A GPU, through CuPy: the device that the runner works on where there is hardware.
+
+Everything is ordered on one stream of its own, which does not wait for the default stream nor keep
+it waiting; `adopt` and `hand_over` put arrays of other libraries in order by events. Memory comes
+from CuPy's pool, in the arena of that stream: a block that is given back is used again by what is
+ordered later. It is the first visible device (CUDA_VISIBLE_DEVICES chooses).
+
+An error that CUDA reports late leaves nothing that could be trusted: from then on every order
+raises DeviceLostError at once. A forked child cannot use its parent's device either.
+"""
+
+import contextlib
+import ctypes
+import functools
+import os
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from symnet.backends.gpu import dlpack, launch, libraries
+from symnet.backends.gpu.bind import BoundKernel, BoundMatmul
+from symnet.backends.gpu.blas import Blas
+from symnet.backends.gpu.compile import compile_module, nvrtc
+from symnet.backends.gpu.device import DeviceArray, Memory, Recording
+from symnet.backends.gpu.libraries import missing
+from symnet.backends.gpu.prelude import THREADS
+from symnet.backends.gpu.source import Source
+from symnet.errors import (
+    BackendError,
+    CompilerError,
+    DeviceError,
+    DeviceLostError,
+    OutOfMemoryError,
+    RecordingError,
+    TypeMismatchError,
+)
+
+__all__ = ["INDEX", "CudaDevice", "missing"]
+
+INDEX = 0  # of the device, among those that are visible
+UNIT = 16  # kernels that are compiled together
+STAGE = 4 << 20  # bytes of each half of the pinned memory that copies from the host go through
+WORKSPACE = 32 << 20  # bytes for cuBLAS: what it takes itself on Hopper
+LINE = 64  # bytes; pieces of a half begin at multiples
+
+_ON_STREAMS = "cupy", "torch"  # libraries that use memory again in the order of their streams
+_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
+_LOST = frozenset(
+    (3, 4, 46, 100, 101, 214, 219, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999)
+)
+"""Errors after which CUDA does nothing more in this process (driver_types.h, cudaError)."""
+
+_living: "weakref.WeakSet[CudaDevice]" = weakref.WeakSet()
+
+
+class _Memory:
+    """A block of CuPy's pool; it goes back when nobody holds this."""
+
+    def __init__(self, pointer: Any, size: int):
+        self._pointer = pointer
+        self.address: int = pointer.ptr
+        self.size = size
+
+
+class _Given:
+    """Memory that an array of the user's lies in. What other libraries have ordered on it must be
+    done before the pool gives it to somebody else, so the device takes it back first."""
+
+    def __init__(self, memory: Memory, returned: deque):
+        self._memory, self._returned = memory, returned
+
+    def __del__(self) -> None:
+        self._returned.append(self._memory)
+
+
+class _Graph:
+    """Recorded orders, as a CUDA graph."""
+
+    def __init__(self, device: "CudaDevice", graph: Any):
+        self._device, self._graph = device, graph
+
+    def replay(self) -> None:
+        with self._device._ordering:
+            self._graph.launch(stream=self._device._stream)
+
+
+class _Ordering:
+    """Around whatever is asked of CUDA: one thread at a time, and errors in symnet's words.
+
+    recordable  whether it may be asked while orders are recorded
+    """
+
+    def __init__(self, device: "CudaDevice", recordable: bool):
+        self._device, self._recordable = device, recordable
+
+    def __enter__(self) -> None:
+        device = self._device
+        device.lock.acquire()
+        try:
+            if device._broken:
+                raise type(device._broken)(*device._broken.args)
+            if device._recording and not self._recordable:
+                raise RecordingError("something was asked that cannot be part of a recording")
+            if not getattr(device._threads, "ready", False):
+                device._enter_thread()
+        except BaseException:
+            device.lock.release()
+            raise
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self._device.lock.release()
+        if isinstance(error, Exception):
+            own = self._device._in_own_words(error)
+            if own is not None:
+                raise own from error
+
+
+class CudaDevice:
+    """See `device.GpuDevice`. Errors: DeviceError with what is missing on this machine."""
+
+    name = "cuda"
+    apart = False
+
+    def __init__(self, cupy: ModuleType | None = None, blas: ctypes.CDLL | None = None):
+        """cupy, blas: stand-ins for the libraries, for tests."""
+        if cupy is None:
+            if lacks := missing():
+                raise DeviceError("\n".join(["no GPU can be used:", *lacks]))
+            cupy = libraries.cupy()
+        self._cupy = cupy
+        self._runtime, self._driver = cupy.cuda.runtime, cupy.cuda.driver
+        self.lock = threading.RLock()
+        self._threads = threading.local()
+        self._broken: DeviceError | None = None
+        self._recording = False
+        self._ordering = _Ordering(self, recordable=True)
+        self._directly = _Ordering(self, recordable=False)
+        self._functions: dict[Source, int] = {}
+        self._pinned: dict[int, int] = {}
+        self._returned: deque[Memory] = deque()
+        self._reading: list[Any] = []
+        self._held: deque[tuple[Any, list[Any]]] = deque()
+        with self._directly:
+            self.architecture, self.geometry, self._most_shared = self._examine()
+            self._stream = cupy.cuda.Stream(non_blocking=True)
+            self._pool = cupy.get_default_memory_pool()
+            self._mark = cupy.cuda.Event(disable_timing=True)
+            self._stages = [self.host_memory(STAGE) for _ in range(2)]
+            self._left = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
+            self._stage = self._used = 0
+            major = int(self._runtime.runtimeGetVersion()) // 1000
+            library = libraries.cublas(major) if blas is None else blas
+            self._workspace = self.allocate(WORKSPACE)
+            place = self._workspace.address, WORKSPACE
+            self._blas = Blas(library, self._stream.ptr, place)
+        _living.add(self)
+
+    def _examine(self) -> tuple[int, launch.Device, int]:
+        """The architecture to compile for, the geometry, and the most shared memory of a block."""
+        runtime = self._runtime
+
+        def attribute(name: str) -> int:
+            return int(runtime.deviceGetAttribute(getattr(runtime, f"cudaDevAttr{name}"), INDEX))
+
+        processors = attribute("MultiProcessorCount")
+        most = attribute("MaxSharedMemoryPerBlockOptin")
+        all_of_one = attribute("MaxSharedMemoryPerMultiprocessor")
+        reserved = most and max(all_of_one - most, 0)
+        # so much that the threads that hide the memory's latency still fit
+        share = all_of_one // (launch.BUSY // THREADS) - reserved
+        shared = max(min(share, most), 48 << 10) // 1024 * 1024
+        capable = int(self._cupy.cuda.Device(INDEX).compute_capability)
+        known = [a for a in nvrtc().architectures if a <= capable and a // 10 == capable // 10]
+        if not known:
+            version = ".".join(map(str, nvrtc().version))
+            raise DeviceError(
+                f"NVRTC {version} does not compile for this GPU (sm_{capable}), only for "
+                f"{', '.join(f'sm_{a}' for a in nvrtc().architectures)}"
+            )
+        return known[-1], launch.Device(processors, shared), most
+
+    # ---- memory
+
+    def allocate(self, size: int) -> Memory:
+        with self._directly:
+            if self._returned:
+                given = [self._returned.popleft() for _ in range(len(self._returned))]
+                self._after(*self._others())
+                del given
+            with self._stream:
+                return _Memory(self._pool.malloc(max(size, 1)), size)
+
+    def host_memory(self, size: int) -> np.ndarray:
+        if size == 0:
+            return np.empty(0, np.uint8)
+        with self._directly:
+            pinned = self._cupy.cuda.alloc_pinned_memory(size)
+        array = np.frombuffer(pinned, np.uint8, size)
+        self._pinned[id(array)] = size
+        weakref.finalize(array, self._pinned.pop, id(array), None)
+        return array
+
+    def put(self, address: int, array: np.ndarray) -> None:
+        size, source = array.nbytes, array.ctypes.data
+        with self._directly:
+            if size and id(_whole(array)) in self._pinned:
+                self._send(address, source, size)
+                return
+            done = 0
+            while done < size:
+                if self._used >= STAGE:
+                    self._turn()
+                piece = min(size - done, STAGE - self._used)
+                place = self._stages[self._stage].ctypes.data + self._used
+                ctypes.memmove(place, source + done, piece)
+                self._send(address + done, place, piece)
+                done += piece
+                self._used += -(-piece // LINE) * LINE
+
+    def _send(self, address: int, source: int, size: int) -> None:
+        kind, stream = self._runtime.memcpyHostToDevice, self._stream.ptr
+        self._runtime.memcpyAsync(address, source, size, kind, stream)
+
+    def _turn(self) -> None:
+        """To the other half of the staging memory, when what was copied from it has left it."""
+        self._left[self._stage].record(self._stream)
+        self._stage, self._used = 1 - self._stage, 0
+        self._left[self._stage].synchronize()
+
+    def get(self, array: np.ndarray, address: int) -> None:
+        with self._directly:
+            if array.nbytes:
+                kind, stream = self._runtime.memcpyDeviceToHost, self._stream.ptr
+                self._runtime.memcpyAsync(array.ctypes.data, address, array.nbytes, kind, stream)
+            self._stream.synchronize()
+
+    def copy(self, target: int, source: int, size: int) -> None:
+        if size:
+            with self._ordering:
+                kind, stream = self._runtime.memcpyDeviceToDevice, self._stream.ptr
+                self._runtime.memcpyAsync(target, source, size, kind, stream)
+
+    def clear(self, address: int, size: int) -> None:
+        if size:
+            with self._ordering:
+                self._runtime.memsetAsync(address, 0, size, self._stream.ptr)
+
+    # ---- kernels
+
+    def load(self, sources: Iterable[Source]) -> None:
+        wanted = list(dict.fromkeys(s for s in sources if s not in self._functions))
+        if not wanted:
+            return
+        with self._directly:
+            units = [wanted[k : k + UNIT] for k in range(0, len(wanted), UNIT)]
+            build = functools.partial(compile_module, architecture=self.architecture)
+            with ThreadPoolExecutor(min(len(units), os.cpu_count() or 1)) as pool:
+                modules = list(pool.map(build, units))
+            for unit, module in zip(units, modules):
+                handle = self._driver.moduleLoadData(module.code)
+                for source in unit:
+                    function = self._driver.moduleGetFunction(handle, source.entry)
+                    taken = module.resources[source.entry].shared
+                    self._allow_shared(function, self._most_shared - taken)
+                    self._functions[source] = function
+
+    def _allow_shared(self, function: int, most: int) -> None:
+        """More than 48 KB of dynamic shared memory are had by those who say so ahead."""
+        if most > 48 << 10:
+            attribute = self._driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self._driver.funcSetAttribute(function, attribute, most)
+
+    def launch(self, kernel: BoundKernel, live: int, error: int) -> None:
+        how = kernel.launch
+        if not how.grid:
+            return
+        function = self._functions.get(kernel.source)
+        if function is None:
+            raise CompilerError("a kernel is launched that was not loaded")
+        words = np.ascontiguousarray(kernel.words)
+        addresses = np.array([live + 8 * kernel.live, error], np.int64)
+        first = addresses.ctypes.data
+        parameters = np.array([words.ctypes.data, first, first + 8], np.int64)
+        with self._ordering:
+            self._driver.launchKernel(
+                function, how.grid, 1, 1, THREADS, 1, 1, how.shared, self._stream.ptr,
+                parameters.ctypes.data, 0,
+            )  # fmt: skip
+
+    def multiply(self, product: BoundMatmul, live: int, error: int) -> None:
+        with self._ordering:
+            self._blas.multiply(product, live, error)
+
+    # ---- order
+
+    def wait(self) -> None:
+        with self._directly:
+            self._stream.synchronize()
+
+    def record(self, orders: Callable[[], None]) -> Recording:
+        with self._directly:
+            problem: BaseException | None = None
+            graph = None
+            # relaxed: calls of CUDA that cannot be recorded, of whoever else, stay allowed
+            self._stream.begin_capture(self._runtime.streamCaptureModeRelaxed)
+            self._recording = True
+            try:
+                orders()
+            except BaseException as e:
+                problem = e
+            finally:
+                self._recording = False
+            try:
+                graph = self._stream.end_capture()
+            except Exception as e:
+                problem = problem or e
+            if graph is None:
+                problem = problem or DeviceError("CUDA gave no graph")
+            if problem is None:
+                return _Graph(self, graph)
+            own = self._in_own_words(problem) if isinstance(problem, Exception) else problem
+            if isinstance(own, DeviceLostError | RecordingError) or own is problem:
+                raise own
+            raise RecordingError(str(own or problem)) from problem
+
+    def timed(self, orders: Sequence[Callable[[], None]]) -> list[int]:
+        cuda = self._cupy.cuda
+        with self._directly:
+            begun = [cuda.Event() for _ in orders]
+            ended = [cuda.Event() for _ in orders]
+            for before, order, after in zip(begun, orders, ended):
+                before.record(self._stream)
+                order()
+                after.record(self._stream)
+            self._stream.synchronize()
+            return [
+                round(cuda.get_elapsed_time(before, after) * 1e6)
+                for before, after in zip(begun, ended)
+            ]
+
+    # ---- arrays of others
+
+    def array(self, memory: Memory, shape: Sequence[int], dtype: str, offset: int = 0) -> Any:
+        cuda = self._cupy.cuda
+        with self._ordering:
+            owner = _Given(memory, self._returned)
+            block = cuda.UnownedMemory(memory.address, max(memory.size, 1), owner, INDEX)
+            pointer = cuda.MemoryPointer(block, offset)
+            return self._cupy.ndarray(tuple(shape), np.dtype(dtype), pointer)
+
+    def adopt(self, value: Any) -> DeviceArray:
+        with self._directly:
+            self._let_go()
+            if isinstance(value, self._cupy.ndarray):
+                self._check_place(dlpack.CUDA, value.data.device_id)
+                self._after(self._cupy.cuda.get_current_stream().ptr)
+                found = DeviceArray(
+                    value.data.ptr,
+                    tuple(value.shape),
+                    tuple(value.strides),
+                    value.dtype.name,
+                    value,
+                )
+            elif hasattr(value, "__dlpack__"):
+                self._check_place(*value.__dlpack_device__())
+                found = dlpack.from_capsule(_capsule(value, self._stream.ptr))
+            elif hasattr(value, "__cuda_array_interface__"):
+                found = dlpack.from_interface(value)
+                self._check_place(dlpack.CUDA, self._device_of(found.address))
+                stream = value.__cuda_array_interface__.get("stream")
+                self._after(*([] if stream is None else [stream]))
+            else:
+                raise TypeMismatchError(
+                    f"{type(value).__name__} is no array in a GPU's memory: it speaks neither "
+                    "DLPack nor __cuda_array_interface__"
+                )
+            if type(value).__module__.partition(".")[0] not in _ON_STREAMS:
+                self._reading.append(found.owner)
+            return found
+
+    def hand_over(self) -> None:
+        with self._directly:
+            self._mark.record(self._stream)
+            for stream in self._others():
+                self._runtime.streamWaitEvent(stream, self._mark.ptr)
+            if self._reading:
+                done = self._cupy.cuda.Event(disable_timing=True)
+                done.record(self._stream)
+                self._held.append((done, self._reading))
+                self._reading = []
+
+    def _others(self) -> list[int]:
+        """The streams that other libraries order on, as far as can be known: the default one and
+        this thread's current ones."""
+        found = [0, self._cupy.cuda.get_current_stream().ptr]
+        torch = sys.modules.get("torch")
+        with contextlib.suppress(Exception):  # a PyTorch that does not know CUDA, or half imported
+            if torch is not None and torch.cuda.is_initialized():
+                found.append(torch.cuda.current_stream(INDEX).cuda_stream)
+        return [s for s in dict.fromkeys(found) if s != self._stream.ptr]
+
+    def _after(self, *streams: int) -> None:
+        """What is ordered here from now on comes after what was ordered there by now."""
+        for stream in streams:
+            self._runtime.eventRecord(self._mark.ptr, stream)
+            self._runtime.streamWaitEvent(self._stream.ptr, self._mark.ptr)
+
+    def _let_go(self) -> None:
+        """Arrays of others that have been read are theirs alone again."""
+        while self._held and self._held[0][0].done:
+            self._held.popleft()
+
+    def _check_place(self, kind: int, index: int) -> None:
+        """Errors: TypeMismatchError where an array is not in this device's memory."""
+        if kind not in (dlpack.CUDA, dlpack.CUDA_MANAGED):
+            where = "the host's memory" if kind in (dlpack.CPU, dlpack.CUDA_HOST) else (
+                f"memory of DLPack's device kind {kind}"
+            )  # fmt: skip
+            raise TypeMismatchError(f"the array lies in {where}, not in a CUDA device's")
+        if kind == dlpack.CUDA and index != INDEX:
+            raise TypeMismatchError(
+                f"the array lies on CUDA device {index}, symnet works on device {INDEX}"
+            )
+
+    def _device_of(self, address: int) -> int:
+        return int(self._runtime.pointerGetAttributes(address).device) if address else INDEX
+
+    # ---- failures
+
+    def _enter_thread(self) -> None:
+        """The first order of a thread: there CUDA's driver knows no device yet."""
+        current = self._runtime.getDevice()
+        if current != INDEX:
+            raise DeviceError(
+                f"CUDA device {current} is current in this thread; symnet works on device "
+                f"{INDEX}, and CUDA_VISIBLE_DEVICES says which GPU that is"
+            )
+        self._runtime.setDevice(INDEX)
+        self._runtime.free(0)  # what makes older versions of CUDA begin
+        self._threads.ready = True
+
+    def _in_own_words(self, error: Exception) -> DeviceError | None:
+        """What to raise in place of an error of CuPy's; None for others."""
+        if isinstance(error, BackendError | TypeMismatchError):
+            return None
+        status = getattr(error, "status", None)
+        if isinstance(error, self._cupy.cuda.memory.OutOfMemoryError) or status == _OUT_OF_MEMORY:
+            return OutOfMemoryError(f"{str(error).rstrip('.')}; {self._left_over()}")
+        if status is None:
+            return None
+        if status in _LOST:
+            self._broken = DeviceLostError(
+                f"the GPU stopped working ({error}); what was in its memory is lost, and this "
+                "process cannot use it any more"
+            )
+            return self._broken
+        return DeviceError(f"CUDA refuses: {error}")
+
+    def _left_over(self) -> str:
+        try:
+            free, total = self._runtime.memGetInfo()
+        except Exception as e:
+            return f"what is free is not known ({e})"
+        return f"{free:,} of the GPU's {total:,} bytes are free"
+
+    def _after_fork(self) -> None:
+        self.lock = threading.RLock()
+        self._broken = DeviceError(
+            "a forked process cannot use its parent's GPU: start it with the method 'spawn', or "
+            "use the device in the child alone"
+        )
+
+
+def _whole(array: np.ndarray) -> np.ndarray:
+    """The array that this is a view of, at last."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _capsule(value: Any, stream: int) -> Any:
+    """A DLPack capsule that is ready for the stream. Errors: TypeMismatchError."""
+    try:
+        return value.__dlpack__(stream=stream)
+    except (BufferError, NotImplementedError, RuntimeError) as e:
+        if getattr(e, "status", None) is not None:
+            raise
+        raise TypeMismatchError(f"{type(value).__name__} does not hand over its memory: {e}") from e
+
+
+def _after_fork() -> None:
+    for device in _living:
+        device._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
