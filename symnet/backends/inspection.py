@@ -45,6 +45,7 @@ class Binding:
     arena     bytes of the arena, and of the rows that kernels keep for themselves (`scratch`)
     rows      the steps that run by themselves, not as a part of the step before
     launches  of each step in words; empty where there are none
+    besides   bytes of the arena that are not of buffers
     """
 
     values: dict[int, int]
@@ -53,3 +54,4 @@ class Binding:
     scratch: int
     rows: frozenset[int]
     launches: tuple[str, ...] = ()
+    besides: int = 0

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from symnet.backends.cpu.emit import emit
-from symnet.backends.cpu.runner import Runner
+from symnet.backends.choice import Executable, Runner, inspection
 from symnet.backends.cpu.segments import SegmentedRunner
 from symnet.function.explain.wording import counted
 from symnet.schedule.program import KernelStep, MatmulStep, Step
@@ -25,11 +24,11 @@ class Profile:
     `str(profile)` is a table, the longest first: share, microseconds per call, calls, step, line.
     """
 
-    def __init__(self, runner: Runner | SegmentedRunner, name: str | None):
+    def __init__(self, runner: Executable, name: str | None, device: str = "cpu"):
         self._segments = runner if isinstance(runner, SegmentedRunner) else None
-        found = [runner] if isinstance(runner, Runner) else runner.runners
-        self._runners = [r for r in found if r is not None]
+        self._runners = [r for r in runner.runners if r is not None]
         self._name = name
+        self._device = device
 
     def reset(self) -> None:
         """Begin anew."""
@@ -58,7 +57,14 @@ class Profile:
 
     def source(self, kernel: int) -> str:
         """The generated text of a kernel of the table (of the first native program)."""
-        return emit(self._runners[0].program.kernels[kernel])
+        runner = self._runners[0]
+        first = next(
+            k
+            for k, step in enumerate(runner.program.steps)
+            if isinstance(step, KernelStep) and step.kernel == kernel
+        )
+        found: str = inspection(self._device).code(runner, first).text
+        return found
 
     def __str__(self) -> str:
         rows = self.rows()

@@ -16,8 +16,7 @@ wording   expressions, sizes and quantities in a few words
 
 from pathlib import Path
 
-from symnet.backends.cpu.runner import Runner
-from symnet.backends.cpu.segments import SegmentedRunner
+from symnet.backends.choice import Executable
 from symnet.function.arguments import Signature
 from symnet.function.explain.collect import collect
 from symnet.function.explain.measure import Measurement
@@ -65,7 +64,7 @@ class Explanation:
         signature: Signature,
         mode: Mode,
         name: str | None,
-        runner: Runner | SegmentedRunner | None,
+        runner: Executable | None,
         measurement: Measurement | None,
         device: str = "cpu",
     ):

@@ -1,17 +1,14 @@
 """From a function's graph to its report: the compilation is done again, with a trace kept."""
 
-import importlib
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from symnet.backends.cpu.runner import Runner
-from symnet.backends.cpu.segments import SegmentedRunner
+from symnet.backends.choice import Executable, Runner, inspection
 from symnet.function.arguments import Signature
 from symnet.function.explain.book import Book
 from symnet.function.explain.lines import Lines
-from symnet.function.explain.measure import Measurement, runners_of
+from symnet.function.explain.measure import Measurement
 from symnet.function.explain.memory import Placement
 from symnet.function.explain.parts import Facts, PhaseReport, Report, RuleUses, Use
 from symnet.function.explain.planning import Part, output_labels, plan_again
@@ -47,7 +44,7 @@ def collect(
     signature: Signature,
     mode: Mode,
     name: str | None,
-    runner: Runner | SegmentedRunner | None,
+    runner: Executable | None,
     device: str,
     measurement: Measurement | None,
 ) -> tuple[Report, Drawing]:
@@ -82,7 +79,7 @@ def collect(
     )
     drawing = Drawing(rewritten, titles, [])
     if runner is not None:
-        book = Book(report, lines, _inspection(device), measurement)
+        book = Book(report, lines, inspection(device), measurement)
         _fill(book, plan_again(signature, rewritten, mode, runner, labels), runner)
         drawing.groups += [
             (f"step {step.number}: {step.what}", nodes)
@@ -91,20 +88,13 @@ def collect(
     return report, drawing
 
 
-def _inspection(device: str) -> Any:
-    """Loaded by name: who computes on the CPU needs nothing of the other."""
-    return importlib.import_module(
-        f"symnet.backends.{'cpu' if device == 'cpu' else 'gpu'}.inspection"
-    )
-
-
-def _fill(book: Book, parts: Sequence[Part], runner: Runner | SegmentedRunner) -> None:
+def _fill(book: Book, parts: Sequence[Part], runner: Executable) -> None:
     """Enter all programs, with the sizes and times of the last or the measured calls."""
     measurement = book.measurement
-    last = runners_of(runner if measurement is None else measurement.runner)
+    last = (runner if measurement is None else measurement.runner).runners
     plain: Sequence[Runner | None] = [None] * len(last)
     if measurement is not None and measurement.plain is not None:
-        plain = runners_of(measurement.plain)
+        plain = measurement.plain.runners
     for part in parts:
         if part.program is not None:
             own = last[part.number]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.backends.cpu.runner import Runner
+from symnet.backends.choice import Executable
 from symnet.backends.cpu.segments import SegmentedRunner
 from symnet.graph.variables import Apply
 
@@ -36,21 +36,16 @@ class Measurement:
     plain    a runner whose steps are not measured apart, or None
     """
 
-    runner: Runner | SegmentedRunner
+    runner: Executable
     times: Times | None = None
     call: float | None = None
-    plain: Runner | SegmentedRunner | None = None
+    plain: Executable | None = None
 
 
-def runners_of(runner: Runner | SegmentedRunner) -> list[Runner | None]:
-    """The native programs, in order; None for a segment that only runs Python."""
-    return list(runner.runners) if isinstance(runner, SegmentedRunner) else [runner]
-
-
-def so_far(runner: Runner | SegmentedRunner) -> Measurement:
+def so_far(runner: Executable) -> Measurement:
     """What a function knows about itself: its profile, if it has one, and the last sizes."""
     steps, calls = [], 0
-    for one in runners_of(runner):
+    for one in runner.runners:
         table = None if one is None else one.profile
         if table is None:
             steps.append(np.zeros(0))
@@ -72,7 +67,7 @@ def measure(copy_of: Callable[[bool], Any], args: Sequence[Any]) -> Measurement:
     """
     plain, profiled = copy_of(False), copy_of(True)
     runner = profiled._runner
-    found_tables = (r.profile for r in runners_of(runner) if r is not None)
+    found_tables = (r.profile for r in runner.runners if r is not None)
     tables = [table for table in found_tables if table is not None]
     taken: list[list[np.ndarray]] = [[] for _ in tables]
 
@@ -86,7 +81,7 @@ def measure(copy_of: Callable[[bool], Any], args: Sequence[Any]) -> Measurement:
         (lambda: plain(*args), _restart(plain)), (measured, _restart(profiled)), taken
     )
     typical = iter([np.percentile(found, QUARTILE, axis=0) * 1e-9 for found in taken])
-    steps = [next(typical) if r is not None else np.zeros(0) for r in runners_of(runner)]
+    steps = [next(typical) if r is not None else np.zeros(0) for r in runner.runners]
     host = so_far(runner).times
     times = Times(steps, len(whole), {} if host is None else host.host)
     return Measurement(runner, times, float(np.percentile(whole, QUARTILE)), plain._runner)
@@ -96,7 +91,7 @@ def _restart(function: Any) -> Callable[[], None]:
     """Gives shared variables that a call rebinds their first values again."""
     kept = [
         (runner.shared[position], runner.shared[position].get_value())
-        for runner in runners_of(function._runner)
+        for runner in function._runner.runners
         if runner is not None
         for position, _ in runner.program.rebinds
     ]

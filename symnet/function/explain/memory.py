@@ -63,10 +63,13 @@ class Placement:
         if len(known) == len(buffers):
             apart = sum(size * max(values[k], 1) for k, size in enumerate(known))
         arena = scratch = None
+        besides = 0
         if self.binding is not None:
             arena, scratch = self.binding.arena, self.binding.scratch
+            besides = self.binding.besides
+            apart = None if apart is None else apart + besides
         steps = range(first, first + len(program.steps))
-        return MemoryPlan(steps, buffers, self._updated(), arena, apart, scratch)
+        return MemoryPlan(steps, buffers, self._updated(), arena, apart, scratch, besides)
 
     def _updated(self) -> list[SharedReport]:
         """What becomes of the shared variables that the program updates."""

@@ -439,6 +439,7 @@ class _Page:
             said = counted(len(plan.buffers), "buffer")
             if plan.arena is not None:
                 said += f", {bytes_text(plan.arena)} in all"
+                said += ", arguments and outputs included" if plan.besides else ""
             if plan.apart is not None:
                 said += f"; {bytes_text(plan.apart)} if every value had its own"
             if plan.scratch:

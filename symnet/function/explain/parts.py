@@ -195,7 +195,10 @@ class SharedReport:
 
 @dataclass(eq=False)
 class MemoryPlan:
-    """The arena of one native program. `arena` and `apart` are bytes: with and without reuse."""
+    """The arena of one native program. `arena` and `apart` are bytes: with and without reuse.
+
+    besides  bytes in it of arguments and outputs, which on a device lie there too
+    """
 
     steps: range
     buffers: list[BufferReport]
@@ -203,6 +206,7 @@ class MemoryPlan:
     arena: int | None
     apart: int | None
     scratch: int | None = None
+    besides: int = 0
 
 
 Item = TypeVar("Item")

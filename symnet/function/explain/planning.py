@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from symnet.backends.cpu.runner import Runner
-from symnet.backends.cpu.segments import SegmentedRunner, split
+from symnet.backends.choice import Executable
+from symnet.backends.cpu.segments import split
 from symnet.function.arguments import Signature
 from symnet.function.modes import Mode
 from symnet.graph.variables import Apply, Variable
@@ -37,14 +37,14 @@ def plan_again(
     signature: Signature,
     rewritten: Sequence[Variable],
     mode: Mode,
-    runner: Runner | SegmentedRunner,
+    runner: Executable,
     labels: Sequence[str],
 ) -> list[Part]:
     """The programs of a function, planned again."""
     inputs = signature.variables
     results = list(rewritten[: len(signature.outputs)])
     updates = list(zip([s for s, _ in signature.updates], rewritten[len(signature.outputs) :]))
-    if not isinstance(runner, SegmentedRunner):
+    if runner.program is not None:
         program, planner = plan(inputs, results, updates, reuse=mode.reuse, fuse=mode.fuse)
         return [Part(program, planner, 0, _labels(planner, program, inputs, labels, {}), [], 0, {})]
     parts: list[Part] = []

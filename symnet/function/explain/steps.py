@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from symnet.backends.cpu.runner import Runner
+from symnet.backends.choice import Runner
 from symnet.function.explain.book import Book
 from symnet.function.explain.parts import Access, KernelReport, StepReport
 from symnet.function.explain.planning import Part

@@ -145,7 +145,8 @@ def memory_text(plan: MemoryPlan) -> list[str]:
         saved = ""
         if plan.arena is not None and plan.apart:
             saved = f": {bytes_text(plan.arena)}, {bytes_text(plan.apart)} without reuse"
-        found.append(f"{counted(len(plan.buffers), 'buffer')} in one arena{saved}")
+        besides = ", with arguments and outputs" if plan.besides else ""
+        found.append(f"{counted(len(plan.buffers), 'buffer')} in one arena{besides}{saved}")
         scale, width = _axis(plan.steps)
         rows = [["buffer", "bytes", "at", scale, "holds"]]
         for b in plan.buffers:
