@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import functools
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -20,9 +21,10 @@ from symnet.backends.cpu import cache
 from symnet.backends.cpu.blas import blas
 from symnet.backends.cpu.pool import available_threads, thread_count
 from symnet.cli import machine
+from symnet.cli.devices import add_device
 from symnet.config import cache_folder, config
 from symnet.data import mnist
-from symnet.errors import BackendError, DataError
+from symnet.errors import BackendError, DataError, DeviceError
 from symnet.function import function
 from symnet.version import __version__
 
@@ -31,6 +33,11 @@ PACKAGES = (
     "matplotlib", "pillow",
 )  # fmt: skip
 NEEDED = {"numpy", "numba", "llvmlite", "scipy-openblas32", "networkx"}
+CUDA_PACKAGES = {
+    "CuPy": ("cupy", "cupy-cuda12x", "cupy-cuda13x"),
+    "NVRTC": ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12"),
+    "cuBLAS": ("nvidia-cublas", "nvidia-cublas-cu12"),
+}
 VARIABLES = ("SYMNET_FLAGS", "SYMNET_CACHE", "SYMNET_DATA", "SYMNET_OFFLINE")
 TESTED = (3, 11), (3, 13)  # first and last version of Python
 PLAIN_CORES = {"generic", "prescott", "core2", "nehalem", "armv8"}  # OpenBLAS's fall-backs
@@ -50,10 +57,16 @@ def main(argv: Sequence[str]) -> int:
         prog="symnet info",
         description="Versions, processor, threads, BLAS, GPU, settings, cache and data; then what "
         "is wrong with them\nand how to mend it.",
-        epilog="example:\n  symnet info",
+        epilog="examples:\n  symnet info\n  symnet info --device cuda\n\n"
+        "A GPU is looked at closely, and a function run on it, if it is the device.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.parse_args(argv)
+    add_device(parser)
+    with config.change(device=parser.parse_args(argv).device):
+        return _show()
+
+
+def _show() -> int:
     for name, value in facts():
         print(f"{name:18} {value}")
     found = list(problems())
@@ -94,8 +107,8 @@ def facts() -> Iterator[tuple[str, str]]:
         yield "BLAS", f"{found.core or 'unknown core'}, {found.path}"
     except BackendError as error:
         yield "BLAS", str(error)
-    yield "GPU", _gpu()
-    settings = ("floatX", "mode", "cache", "threads")
+    yield from _gpu()
+    settings = ("floatX", "mode", "cache", "threads", "device", "float32_matmul_precision")
     yield "settings", ", ".join(f"{name}={getattr(config, name)}" for name in settings)
     for name in VARIABLES:
         yield name, os.environ.get(name, "")
@@ -126,13 +139,15 @@ def _processors() -> str:
     return f"{text}, {available} by the control group's quota" if less else text
 
 
-def _gpu() -> str:
+def _gpu() -> Iterator[tuple[str, str]]:
+    """Nothing is loaded for this; what is missing is looked for where a GPU is the device."""
     names = machine.gpus()
-    if not names:
-        return "no NVIDIA GPU found"
-    version = machine.cupy()
-    with_cupy = f"CuPy {version}" if version else "without CuPy"
-    return f"{', '.join(names)}; {with_cupy}; symnet computes on the CPU"
+    chosen = config.device == "cuda"
+    yield "GPU", f"{', '.join(names) or 'no NVIDIA GPU found'}; functions run on {config.device}"
+    if names or chosen:
+        for title, packages in CUDA_PACKAGES.items():
+            found = [f"{name} {version}" for name in packages if (version := _version(name))]
+            yield title, ", ".join(found) or "not installed as a package"
 
 
 def _data() -> tuple[str, Problem | None]:
@@ -167,7 +182,8 @@ def problems() -> Iterator[Problem]:
     """Everything that is wrong, the worst first."""
     yield from _packages()
     without_blas = list(_blas())
-    yield from without_blas or _compiler()
+    yield from without_blas or _compiler("cpu")
+    yield from _device()
     yield from _cache()
     if problem := _data()[1]:
         yield problem
@@ -211,24 +227,44 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", version.partition("+")[0])))[:3]
 
 
-def _compiler() -> Iterator[Problem]:
+def _device() -> Iterator[Problem]:
+    """What keeps functions from running on the device that is not the CPU."""
+    if config.device == "cpu":
+        return
+    if config.device == "cuda":
+        missing = importlib.import_module("symnet.backends.gpu.libraries").missing()
+        for sentence in missing:
+            what, _, mend = sentence.rstrip(".").rpartition(": ")
+            yield Problem(what, mend) if what else Problem(sentence, "")
+        if missing:
+            return
+    yield from _compiler(config.device)
+
+
+def _compiler(device: str) -> Iterator[Problem]:
     """Compile a function, run it, look at the result."""
     x = T.vector("x", dtype="float32")
     values = np.linspace(-1, 1, 1000, dtype=np.float32)
+    where = "" if device == "cpu" else f" for device={device}"
     try:
-        with config.change(cache="off" if config.cache == "off" else "read", mode="compiled"):
+        with config.change(
+            cache="off" if config.cache == "off" else "read", mode="compiled", device=device
+        ):
             found = function([x], T.tanh(x).sum() + T.dot(x, x))(values)
+    except DeviceError as error:
+        yield Problem(f"device={device} cannot be used", str(error))
+        return
     except Exception as error:  # whatever is broken here is to be reported
+        reinstall = "pip install --force-reinstall numba llvmlite; if that does not help, "
         yield Problem(
-            f"a function could not be compiled: {type(error).__name__}: {error}",
-            "pip install --force-reinstall numba llvmlite; if that does not help, report it with "
-            "these lines",
+            f"a function could not be compiled{where}: {type(error).__name__}: {error}",
+            f"{reinstall if device == 'cpu' else ''}report it with these lines",
         )
         return
     wanted = np.tanh(values.astype(float)).sum() + values.astype(float) @ values
     if not abs(found - wanted) < 1e-2:
         yield Problem(
-            f"compiled code computed {found} instead of {wanted}",
+            f"compiled code computed {found} instead of {wanted}{where}",
             "`symnet cache clear`; if that does not help, report it with these lines",
         )
 

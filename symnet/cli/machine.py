@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes.util
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -61,14 +60,6 @@ def gpus() -> list[str]:
             return listed.splitlines()
     there = os.path.exists("/proc/driver/nvidia/version") or ctypes.util.find_library("cuda")
     return ["unknown"] if there else []
-
-
-def cupy() -> str:
-    """The version of CuPy, in whichever of its packages; empty without it."""
-    for name in ("cupy", "cupy-cuda12x", "cupy-cuda13x", "cupy-cuda11x"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(name)
-    return ""
 
 
 def why_not_writable(folder: Path) -> str:

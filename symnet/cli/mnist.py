@@ -11,6 +11,7 @@ from typing import Any
 
 from symnet import nn
 from symnet.backends.cpu.pool import thread_count
+from symnet.cli.devices import add_device, require_device
 from symnet.cli.extra import require
 from symnet.cli.progress import Watched
 from symnet.cli.record import CHECKPOINT, MODEL, Record, check_folder, draw, earlier_settings
@@ -43,8 +44,9 @@ def main(argv: Sequence[str]) -> int:
     settings = _settings(parser, arguments)
     if arguments.resume and (folder / CHECKPOINT).exists():
         _same_run(settings, earlier, folder)
+    require_device(settings.device)
     check_folder(folder)
-    with config.change(threads=arguments.threads or config.threads):
+    with config.change(threads=arguments.threads or config.threads, device=settings.device):
         return _run(settings, arguments.data, folder, arguments.resume)
 
 
@@ -85,11 +87,14 @@ def _train(record: Record, data: str | None, resume: bool, interrupts: Interrupt
     network = settings.network(images[0].size)
 
     def opening() -> None:
-        threads = thread_count()
+        where = "the emulated device" if settings.device == "emulated" else settings.device
+        if settings.device == "cpu":
+            threads = thread_count()
+            where = f"{threads} thread{'s' if threads > 1 else ''}"
         print(
             f"network {network}, {settings.optimizer}, {count} images of {source}, "
             f"{held_back} for validation; compiled in {time.perf_counter() - start:.1f} s for "
-            f"{threads} thread{'s' if threads > 1 else ''}",
+            f"{where}",
             flush=True,
         )
 
@@ -145,9 +150,10 @@ def _settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
 
 
 def _same_run(settings: Settings, earlier: dict[str, Any], folder: Path) -> None:
-    """Raise ConfigError where options differ from those of the run that is to go on."""
+    """Raise ConfigError where options differ from those of the run that is to go on. On another
+    device it may: parameters are rounded otherwise there, and no more."""
     now = dataclasses.asdict(settings)
-    different = [name for name in earlier if now[name] != earlier[name]]
+    different = [name for name in earlier if now[name] != earlier[name] and name != "device"]
     if different:
         what = ", ".join(
             f"--{name.replace('_', '-')} {earlier[name]}, not {now[name]}" for name in different
@@ -209,7 +215,8 @@ def _parser() -> argparse.ArgumentParser:
         "Without --data the images are looked for in SYMNET_DATA and the cache folder, then "
         "downloaded.\nThe same seed gives the same numbers, bit for bit, on the same machine with "
         "as many threads.\nCtrl-C stops; the parameters of the last whole epoch are saved, and "
-        "--resume goes on from there\nas if nothing had happened, also after a crash.",
+        "--resume goes on from there\nas if nothing had happened, also after a crash, and with "
+        "--device on another device.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -244,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--data", type=_folder, metavar="FOLDER", help="the four idx files of MNIST, gzipped or not"
     )
+    add_device(parser)
     add("--threads", type=_whole(1), metavar="N", help="default: all that this process may use")
     add("--output", type=_folder, default="runs/mnist", metavar="FOLDER",
         help="for model, history and pictures (default runs/mnist)")  # fmt: skip

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from symnet import nn
+from symnet.cli.devices import add_device, require_device
 from symnet.cli.extra import require
 from symnet.cli.images import SIZE, read_digit
+from symnet.config import config
 from symnet.errors import DataError
 
 SHADES = " .:-=+*#%@"
@@ -21,6 +23,12 @@ def main(argv: Sequence[str]) -> int:
     """
     arguments = _parser().parse_args(argv)
     require("symnet predict", "PIL", "safetensors")
+    require_device(arguments.device)
+    with config.change(device=arguments.device):
+        return _tell(arguments)
+
+
+def _tell(arguments: argparse.Namespace) -> int:
     model = nn.load(arguments.model)
     width = max(map(len, arguments.images))
     status = 0
@@ -85,4 +93,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="PNG, JPEG, or what else Pillow "
                         "reads")  # fmt: skip
     parser.add_argument("--show", action="store_true", help="draw each digit as the model gets it")
+    add_device(parser)
     return parser

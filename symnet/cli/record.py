@@ -34,13 +34,14 @@ def check_folder(folder: Path) -> None:
 
 
 def earlier_settings(folder: Path) -> dict[str, Any]:
-    """The settings of the run that a folder holds; none if there is none.
+    """The settings of the run that a folder holds; none if there is none. Runs of versions that
+    knew no other device were on the CPU.
 
     Errors: DataError for a history that is damaged or of another kind.
     """
     path = folder / HISTORY
     try:
-        found = json.loads(path.read_text("utf-8"))["settings"]
+        found = {"device": "cpu", **json.loads(path.read_text("utf-8"))["settings"]}
         known = {field.name for field in dataclasses.fields(Settings)}
         if found.keys() != known:
             raise ValueError(f"settings {sorted(found)}")

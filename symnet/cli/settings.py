@@ -31,6 +31,7 @@ class Settings:
     batch_size: int = 128
     dropout: float = 0.0
     seed: int = 0
+    device: str = "cpu"
 
     def network(self, pixels: int) -> str:
         """In short: 784-1000-10."""

@@ -190,12 +190,20 @@ def test_quotas_are_named(healthy, monkeypatch):
 
 def test_gpus(monkeypatch):
     monkeypatch.setattr(machine, "gpus", list)
-    assert info._gpu() == "no NVIDIA GPU found"
+    assert list(info._gpu()) == [("GPU", "no NVIDIA GPU found; functions run on cpu")]
     monkeypatch.setattr(machine, "gpus", lambda: ["H100", "H100"])
-    monkeypatch.setattr(machine, "cupy", lambda: "")
-    assert info._gpu() == "H100, H100; without CuPy; symnet computes on the CPU"
-    monkeypatch.setattr(machine, "cupy", lambda: "14.0")
-    assert "CuPy 14.0;" in info._gpu()
+    versions = {"cupy-cuda13x": "14.0", "nvidia-cublas": "13.1"}
+    monkeypatch.setattr(info, "_version", lambda name: versions.get(name, ""))
+    assert dict(info._gpu()) == {
+        "GPU": "H100, H100; functions run on cpu",
+        "CuPy": "cupy-cuda13x 14.0",
+        "NVRTC": "not installed as a package",
+        "cuBLAS": "nvidia-cublas 13.1",
+    }
+    monkeypatch.setattr(machine, "gpus", list)
+    with symnet.config.change(device="cuda"):
+        assert "no NVIDIA GPU found; functions run on cuda" in dict(info._gpu())["GPU"]
+        assert len(list(info._gpu())) == 4
 
 
 def test_problems_are_printed_with_what_mends_them(run, monkeypatch):

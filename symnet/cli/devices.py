@@ -1,0 +1,30 @@
+"""The option `--device`, and whether there is such a device."""
+
+import argparse
+
+from symnet.backends import choice
+from symnet.config import config
+
+DEVICES = {
+    "cpu": "all cores",
+    "cuda": "an NVIDIA GPU",
+    "emulated": "a GPU's programs on the host, slowly, to try them",
+}
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the option; its default is the setting."""
+    said = "; ".join(f"{name}: {what}" for name, what in DEVICES.items())
+    parser.add_argument(
+        "--device",
+        choices=tuple(DEVICES),
+        default=config.device,
+        help=f"where to compute (default {config.device}). {said}",
+    )
+
+
+def require_device(name: str) -> None:
+    """Raise DeviceError, with what is missing and how to install it, unless the device is there.
+    Of a GPU nothing is loaded for the CPU."""
+    if name != "cpu":
+        choice.back_end(name)
