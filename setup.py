@@ -60,6 +60,7 @@ setup(
             "nvidia-cublas-cu12>=12.1",
         ],
         "viz": ["matplotlib>=3.8"],  # symnet.nn.plots; networkx draws `symnet.to_networkx` with it
+        "half": ["ml_dtypes>=0.5"],  # bfloat16, which NumPy does not have
         "sklearn": ["scikit-learn>=1.6"],  # symnet.sklearn: estimators for its pipelines
         "test": [
             *COMMAND_LINE,  # the tests run `symnet mnist`
@@ -67,6 +68,7 @@ setup(
             "pytest-xdist>=3.5",  # both cores
             "hypothesis>=6.100",  # property tests
             "scikit-learn>=1.6",  # its own checks of estimators
+            "ml_dtypes>=0.5",  # bfloat16
             "pandas>=2.2",  # frames and series as data
             "nvidia-cuda-nvrtc>=12",  # compiles the CUDA texts; no GPU is needed for that
             "scipy>=1.11",  # reference for special functions

@@ -6,7 +6,7 @@ import numpy as np
 
 _ITEMSIZE = {
     "bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4,
-    "float32": 4, "int64": 8, "uint64": 8, "float64": 8,
+    "float16": 2, "bfloat16": 2, "float32": 4, "int64": 8, "uint64": 8, "float64": 8,
 }  # fmt: skip
 
 
@@ -16,7 +16,7 @@ def itemsize(dtype: str) -> int:
 
 
 def scalar_bits(dtype: str, value: Any) -> int:
-    """A number of a dtype as the int64 that an argument word holds."""
+    """A number of a dtype as the int64 that an argument word holds. Kernels take no halves."""
     array = np.zeros(1, np.int64)
     if dtype in ("float32", "float64"):
         array.view(dtype)[0] = value

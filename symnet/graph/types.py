@@ -2,6 +2,10 @@
 
 A static shape is a tuple with one entry per dimension: a size known when the expression is built,
 or None. Dimensions of static size 1 broadcast, no others do (design D3).
+
+The half types float16 and bfloat16 are how numbers are stored: each op computes in float32 and
+rounds its result to the half type (docs/design/0015-half-types.md). NumPy has no bfloat16; the
+package ml_dtypes (the extra "half") brings it, and is imported when the first such type is made.
 """
 
 from collections.abc import Sequence
@@ -14,11 +18,55 @@ from symnet.graph.foreign import as_array, has_dtype, not_numeric
 
 DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-    "float32", "float64",
+    "float16", "bfloat16", "float32", "float64",
 )  # fmt: skip
-NUMPY_DTYPES = {name: np.dtype(name) for name in DTYPES}
-FLOATS = frozenset({"float32", "float64"})
+HALVES = frozenset({"float16", "bfloat16"})
+FLOATS = HALVES | {"float32", "float64"}
 INTEGERS = frozenset(d for d in DTYPES if "int" in d)
+
+
+class _NumpyDtypes(dict[str, np.dtype]):
+    """NumPy's dtype of each name; bfloat16's is looked for when it is asked for."""
+
+    def __missing__(self, name: str) -> np.dtype:
+        if name != "bfloat16":
+            raise KeyError(name)
+        try:
+            import ml_dtypes  # noqa: PLC0415  (optional)
+        except ImportError as problem:
+            raise TypeMismatchError(
+                f"bfloat16 needs the package ml_dtypes ({problem}): pip install 'symnet[half]'"
+            ) from None
+        found = self[name] = np.dtype(ml_dtypes.bfloat16)
+        return found
+
+
+NUMPY_DTYPES = _NumpyDtypes({name: np.dtype(name) for name in DTYPES if name != "bfloat16"})
+
+
+def compute_dtype(dtype: str) -> str:
+    """The dtype in which numbers of `dtype` are computed with: float32 for the half types."""
+    return "float32" if dtype in HALVES else dtype
+
+
+def to_compute(array: np.ndarray) -> np.ndarray:
+    """`array`, or if it holds halves the same values as float32."""
+    return array.astype(np.float32) if array.dtype.name in HALVES else array
+
+
+def is_float(array: Any) -> bool:
+    """Whether an array, or NumPy's dtype, is of a floating-point dtype. (To NumPy, bfloat16 is of
+    an unknown kind.)"""
+    dtype = getattr(array, "dtype", array)
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def largest(dtype: str) -> float:
+    """The largest finite number of a floating-point dtype."""
+    if dtype == "bfloat16":
+        return float(2.0**128 - 2.0**120)
+    return float(np.finfo(dtype).max)
+
 
 _interned: dict[tuple, "TensorType"] = {}
 
@@ -48,6 +96,7 @@ class TensorType:
         key = (name, sizes)
         known = _interned.get(key)
         if known is None:
+            NUMPY_DTYPES[name]  # or the error that says what is missing
             known = object.__new__(cls)
             object.__setattr__(known, "dtype", name)
             object.__setattr__(known, "shape", sizes)
@@ -158,7 +207,7 @@ def _convert(
 ) -> np.ndarray:
     array = as_array(value, what)
     given = array.dtype
-    if given.kind not in "biuf" or given.itemsize > 8:
+    if not (given.kind in "biuf" or given.name in HALVES) or given.itemsize > 8:
         raise TypeMismatchError(f"{what} {not_numeric(value, array)}; {type_} is wanted")
     # lists and numbers have no dtype of their own, and np.float64(0.1) is as good as 0.1
     python_scalar = not has_dtype(value) or isinstance(value, np.generic)
@@ -166,8 +215,9 @@ def _convert(
         return array.astype(wanted, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):
         converted = array.astype(wanted)
-    if python_scalar and (wanted.kind == "f" and given.kind in "iuf" and allow_downcast is None):
-        return converted
+    if python_scalar and is_float(wanted) and allow_downcast is None:
+        if given.kind in "iu" or is_float(given):
+            return converted
     if python_scalar and given.kind in "iu" and wanted.kind in "iu":
         if np.array_equal(converted, array) and bool(np.all((converted < 0) == (array < 0))):
             return converted

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from symnet.config import config
-from symnet.graph.types import DTYPES, FLOATS, TensorType
+from symnet.graph.types import DTYPES, FLOATS, HALVES, NUMPY_DTYPES, TensorType
 from symnet.graph.variables import Variable
 from symnet.ops.conversion import as_variable
 from symnet.ops.elementwise import Elementwise, Rule, elementwise
@@ -21,9 +21,12 @@ def _to(dtype: str) -> Rule:
 
 def _reference(dtype: str) -> Callable[[np.ndarray], np.ndarray]:
     def convert(x: np.ndarray) -> np.ndarray:
-        """bool is `x != 0`; floats are truncated, saturate, and NaN gives 0; integers wrap."""
+        """bool is `x != 0`; floats are truncated, saturate, and NaN gives 0; integers wrap. To
+        halves they go by way of float32."""
+        if dtype in HALVES and x.dtype.kind in "biu":
+            x = x.astype("float32")
         if x.dtype.kind != "f" or dtype in FLOATS or dtype == "bool":
-            return x.astype(dtype)
+            return x.astype(NUMPY_DTYPES[dtype])
         info = np.iinfo(dtype)
         wide = np.asarray(x, "float64")
         low, high = wide <= float(info.min), wide >= float(info.max)
@@ -44,7 +47,7 @@ def _gradient(g: Variable, out: Variable, x: Variable) -> Sequence[Variable | No
 CASTS: dict[str, Elementwise] = {
     dtype: elementwise(
         f"cast_{dtype}",
-        f"cast_{dtype}(x)",
+        f"round_{dtype}(x)" if dtype in HALVES else f"cast_{dtype}(x)",
         _reference(dtype),
         gradient=_gradient,
         dtypes=_to(dtype),
@@ -69,7 +72,8 @@ def cast(x: Any, dtype: Any) -> Variable:
     """`x` with another dtype (a name, a NumPy dtype or type); `x` itself if it has it already.
 
     Floats become integers by truncation, values out of range saturate, NaN becomes 0; integers
-    wrap. Errors: TypeMismatchError for an unsupported dtype.
+    wrap. To a half type numbers are rounded to the nearest, ties to even, and too large ones become
+    inf. Errors: TypeMismatchError for an unsupported dtype.
     """
     x = as_variable(x)
     name = dtype_name(dtype)

@@ -10,7 +10,7 @@ from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph.describe import listed
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
-from symnet.graph.types import TensorType
+from symnet.graph.types import TensorType, to_compute
 from symnet.graph.variables import Apply, Variable
 from symnet.ops.arithmetic import mul
 from symnet.ops.casting import cast
@@ -43,13 +43,13 @@ def _merge(op: Any, a: Variable, b: Variable, axis_a: int, axis_b: int) -> int |
 def _matmul(op: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.shape[-1] != b.shape[-2] or a.shape[:-2] != b.shape[:-2]:
         raise ShapeError(f"{op}: shapes {a.shape} and {b.shape} do not fit")
-    with np.errstate(all="ignore"):
-        return np.matmul(a, b)
+    with np.errstate(all="ignore"):  # halves are multiplied and added up in float32
+        return np.asarray(np.matmul(to_compute(a), to_compute(b)), a.dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class Dot(Op):
-    """Product of two matrices of one dtype."""
+    """Product of two matrices of one dtype; of halves with sums in float32, rounded once."""
 
     def output_types(self, a: Variable, b: Variable) -> list[TensorType]:  # type: ignore[override]
         _check(self, 2, a, b)
@@ -108,7 +108,8 @@ class Gemm(Op):
     """beta * c + alpha * dot(a, b), alpha and beta 0-d. Made by rewriting, after gradients.
 
     A pure value: whether it overwrites `c` is decided by the schedule. As in BLAS, beta = 0 means
-    that the values of `c` do not count, NaN or not, and alpha = 0 those of `a` and `b`.
+    that the values of `c` do not count, NaN or not, and alpha = 0 those of `a` and `b`. Not for
+    halves: their product would have to be rounded first.
     """
 
     def output_types(  # type: ignore[override]

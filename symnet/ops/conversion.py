@@ -1,8 +1,9 @@
 """From Python numbers, lists and arrays to variables, and the dtype rules of mixed operands.
 
 Python numbers are weakly typed: they take the dtype of what they meet. Among arrays an integer
-mixed with a float keeps the float's dtype; only integers meeting integers promote, as in NumPy,
-except that int64 with uint64 gives int64, never a float (design D2).
+mixed with a float keeps the float's dtype, a half one too; only integers meeting integers promote,
+as in NumPy, except that int64 with uint64 gives int64, never a float (design D2). Floats meet in
+the smallest dtype that holds both: float16 and bfloat16 in float32.
 """
 
 import functools
@@ -31,7 +32,9 @@ def common_dtype(dtypes: Sequence[str]) -> str:
 def _meet(dtypes: tuple[str, ...]) -> str:
     floats = [d for d in dtypes if d in FLOATS]
     if floats:
-        return "float64" if "float64" in floats else "float32"
+        if "float64" in floats:
+            return "float64"
+        return floats[0] if len(set(floats)) == 1 else "float32"
     result = np.result_type(*dtypes).name
     return "int64" if result in FLOATS else result
 

@@ -12,7 +12,7 @@ import numpy as np
 from symnet.errors import CompilerError, ShapeError, TypeMismatchError
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
-from symnet.graph.types import FLOATS, TensorType
+from symnet.graph.types import FLOATS, NUMPY_DTYPES, TensorType, to_compute
 from symnet.graph.variables import Apply, Variable
 from symnet.ops import scalar
 from symnet.ops.conversion import as_variables, common_dtype, floating
@@ -71,6 +71,7 @@ class Elementwise(Op):
     """An op that computes each output element from the input elements at the same place.
 
     Inputs have equal numbers of dimensions, or none (a scalar); size-1 dimensions broadcast.
+    Halves are computed with in float32, and the result is rounded.
     """
 
     __slots__ = (
@@ -168,7 +169,8 @@ class Elementwise(Op):
     def perform(self, node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         wanted = self.compute_dtypes(node)
         with np.errstate(all="ignore"):
-            result = self.numpy(*(a.astype(d, copy=False) for a, d in zip(inputs, wanted)))
+            args = [a.astype(NUMPY_DTYPES[d], copy=False) for a, d in zip(inputs, wanted)]
+            result = self.numpy(*map(to_compute, args))
             return [np.asarray(result, dtype=node.outputs[0].type.numpy_dtype)]
 
     def grad(

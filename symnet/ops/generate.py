@@ -16,7 +16,7 @@ from symnet.errors import CompilerError, ShapeError, TypeMismatchError
 from symnet.graph import dims
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
-from symnet.graph.types import FLOATS, TensorType
+from symnet.graph.types import FLOATS, HALVES, TensorType
 from symnet.graph.variables import Apply, Constant, Variable, make_constant
 from symnet.ops import scalar
 from symnet.ops.arithmetic import floor_div, maximum, mul, neg, sub
@@ -103,6 +103,8 @@ def generator(name: str, expression: str, nargs: int) -> Callable[[Reference], C
         REFERENCES[name] = reference
 
         def make(sizes: Sequence[Variable], args: Sequence[Variable], dtype: str) -> Variable:
+            if dtype in HALVES:
+                return cast(make(sizes, args, "float32"), dtype)
             text = expression.replace("DTYPE", dtype)
             return Generate(name, len(sizes), dtype, text, nargs)(*sizes, *args)
 
@@ -250,7 +252,7 @@ def _arange_length(first: Variable, last: Variable, by: Variable, known: list) -
 def _float_arange(bounds: Sequence[Any], dtype: str) -> Variable:
     """Known bounds are computed in float64: 0.3 / 0.1 is below 3 there, but above in float32."""
     if any(isinstance(v, Variable) and not isinstance(v, Constant) for v in bounds):
-        kind = dtype if dtype in FLOATS else "float64"
+        kind = dtype if dtype in FLOATS - HALVES else "float64"
         return cast(HostArange(kind)(*(cast(as_variable(v), kind) for v in bounds)), dtype)
     start, stop, step = (float(v.data) if isinstance(v, Constant) else float(v) for v in bounds)
     if step == 0 or not np.isfinite((start, stop, step)).all():

@@ -20,7 +20,7 @@ import numpy as np
 from symnet.errors import TypeMismatchError
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
-from symnet.graph.types import FLOATS, TensorType
+from symnet.graph.types import FLOATS, TensorType, to_compute
 from symnet.graph.variables import Apply, Variable
 from symnet.ops.arithmetic import add, chain, strong_mul, sub, true_div
 from symnet.ops.casting import cast
@@ -86,7 +86,7 @@ class _AlongAxis(Op):
     def perform(self, node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         (x,) = inputs
         with np.errstate(all="ignore"):
-            return [np.asarray(self._compute(*_parts(x, self.axis)), x.dtype)]
+            return [np.asarray(self._compute(*_parts(to_compute(x), self.axis)), x.dtype)]
 
     def _compute(self, shifted: np.ndarray, m: np.ndarray, s: np.ndarray) -> np.ndarray:
         raise NotImplementedError

@@ -21,7 +21,7 @@ from symnet.config import config
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
-from symnet.graph.types import FLOATS, TensorType
+from symnet.graph.types import FLOATS, HALVES, TensorType, compute_dtype
 from symnet.graph.variables import Apply, SharedVariable, Variable, make_constant, make_shared
 from symnet.ops.arithmetic import add, mul, neg, sub, true_div
 from symnet.ops.casting import cast, dtype_name
@@ -33,6 +33,7 @@ from symnet.ops.joining import stack
 from symnet.ops.logic import eq, gt, lt, where
 from symnet.ops.movement import broadcast_to, check_sizes, dimshuffle, reshape, size_value
 from symnet.ops.reduction import argmin, sum_
+from symnet.ops.rounding import floor
 from symnet.ops.shape import as_size, as_sizes, multiply, shape_of, sizes_of, static_value
 
 # ---- the reference
@@ -219,6 +220,12 @@ class RandomStreams:
     def _draw(self, kind: str, sizes: Sequence[Variable], dtype: str) -> Variable:
         if dtype not in FLOATS:
             raise TypeMismatchError(f"{kind}: dtype={dtype!r} is not a float")
+        if dtype in HALVES:
+            drawn = self._draw(kind, sizes, "float32")
+            if kind == "uniform":  # rounding could give 1: cut to the digits that halves have
+                steps = 2.0 ** (11 if dtype == "float16" else 8)
+                drawn = mul(floor(mul(drawn, steps)), 1 / steps)
+            return cast(drawn, dtype)
         return _DRAWS[kind, dtype](sizes, self._next(), dtype)
 
     def uniform(
@@ -232,7 +239,7 @@ class RandomStreams:
         """Uniform in [low, high). `low` and `high` may be tensors that broadcast to `size`.
 
         size   sizes, or a symbolic vector of `ndim` elements; None: the shape of the parameters
-        dtype  float32 or float64; None: floatX
+        dtype  a float; None: floatX
         """
         kind = _float_dtype(dtype)
         sizes, (low, high) = _sizes_and_parameters(size, ndim, [low, high], kind)
@@ -262,6 +269,7 @@ class RandomStreams:
     ) -> Variable:
         """1 with probability `p`, which may be a tensor, else 0."""
         kind = config.floatX if is_weak(p) else floating(as_variable(p).type.dtype)
+        kind = compute_dtype(kind)  # a probability may be smaller than the steps of halves
         sizes, (p,) = _sizes_and_parameters(size, ndim, [p], kind)
         return cast(lt(self._draw("uniform", sizes, kind), p), dtype)
 
@@ -422,7 +430,7 @@ def _float_dtype(dtype: str | None) -> str:
 def _classes(name: str, pvals: Any, size: Any, ndim: int | None) -> tuple[Variable, list[Variable]]:
     """Weights of classes as floats, and the sizes of a draw from them."""
     p = as_variable(pvals)
-    p = cast(p, floating(p.type.dtype))
+    p = cast(p, compute_dtype(floating(p.type.dtype)))
     if not p.type.ndim:
         raise TypeMismatchError(f"{name}: {p} ({p.type}) has no dimension of classes")
     sizes = sizes_of(p)[:-1] if size is None else as_sizes(size, ndim)

@@ -16,7 +16,7 @@ from symnet.graph import dims
 from symnet.graph.describe import naming
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
-from symnet.graph.types import FLOATS, NUMPY_DTYPES, TensorType
+from symnet.graph.types import FLOATS, HALVES, NUMPY_DTYPES, TensorType, compute_dtype, to_compute
 from symnet.graph.variables import Apply, Variable
 from symnet.ops.arithmetic import mul, sqrt, square, strong_mul, sub, true_div
 from symnet.ops.casting import cast, dtype_name
@@ -51,7 +51,7 @@ class Reduce(Op):
     """Reduce the dimensions `axes` (ascending, at least one) by `function`, dropping them.
 
     function   sum, prod, max, min, any or all; any and all take booleans only
-    acc_dtype  dtype in which it accumulates
+    acc_dtype  dtype in which it accumulates; halves do in float32, and the result is rounded
     of_none    whether the maximum of nothing is -inf, and the minimum inf, rather than an error;
                floats only
     """
@@ -98,8 +98,8 @@ class Reduce(Op):
         if self.of_none:
             start["initial"] = -np.inf if self.function == "max" else np.inf
         with np.errstate(all="ignore"):
-            dtype = NUMPY_DTYPES[self.acc_dtype]
-            result = _NUMPY[self.function].reduce(x, self.axes, dtype, **start)
+            dtype = NUMPY_DTYPES[compute_dtype(self.acc_dtype)]
+            result = _NUMPY[self.function].reduce(to_compute(x), self.axes, dtype, **start)
             return [np.asarray(result, node.out.type.numpy_dtype)]
 
     def grad(self, inputs, outputs, output_grads):  # type: ignore[no-untyped-def]
@@ -146,7 +146,7 @@ class ArgReduce(Op):
         if x.shape[self.axis] == 0:
             raise ShapeError(f"{self} of shape {x.shape}: there is no {self.function} of nothing")
         find = np.argmax if self.function == "argmax" else np.argmin
-        return [np.asarray(find(x, axis=self.axis), "int64")]
+        return [np.asarray(find(to_compute(x), axis=self.axis), "int64")]
 
     def grad(self, inputs, outputs, output_grads):  # type: ignore[no-untyped-def]
         return [None]
@@ -198,7 +198,8 @@ def reduce(
     """`x` reduced along `axis`: None for all dimensions, one, or several.
 
     `dtype` is that of the result; a wider float also widens the elements first. `acc_dtype`, for
-    floats, is the dtype of the accumulator. Errors: TypeMismatchError, ShapeError.
+    floats, is the dtype of the accumulator, of halves always float32. Errors: TypeMismatchError,
+    ShapeError.
     """
     x = as_variable(x)
     with naming(x):
@@ -206,11 +207,12 @@ def reduce(
     if function in ("any", "all"):
         x = cast(x, "bool")
     wanted = None if dtype is None else dtype_name(dtype)
-    if wanted in FLOATS and x.type.dtype != "float64":
-        x = cast(x, wanted)
+    narrower = wanted in HALVES and x.type.dtype in FLOATS  # then only the result is rounded
+    if wanted is not None and wanted in FLOATS and x.type.dtype != "float64" and not narrower:
+        x = cast(x, compute_dtype(wanted))
     result = result_dtype(function, x.type.dtype)
     if acc_dtype is None or result not in FLOATS:
-        acc_dtype = result
+        acc_dtype = compute_dtype(result)
     elif acc_dtype not in FLOATS:
         raise TypeMismatchError(f"{function}: acc_dtype={acc_dtype!r} is not a float")
     if not axes:
@@ -304,6 +306,8 @@ def _mean(
 ) -> Variable:
     x = as_variable(x)
     kind = floating(x.type.dtype if dtype is None else dtype_name(dtype))
+    if kind in HALVES:  # the sum and the count may be beyond them where the mean is not
+        return cast(_mean(cast(x, "float32"), axis, keepdims, None, acc_dtype, ddof), kind)
     total = reduce("sum", x, axis, keepdims, kind, acc_dtype)
     axes = as_axes(axis, x.type.ndim)
     static = [x.type.shape[a] for a in axes]
@@ -316,14 +320,19 @@ def _mean(
 
 
 def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
-    """Variance along `axis`: the mean squared deviation, over n - ddof."""
+    """Variance along `axis`: the mean squared deviation, over n - ddof. Of halves in float32."""
     x = as_variable(x)
+    if x.type.dtype in HALVES:
+        return cast(var(cast(x, "float32"), axis, ddof, keepdims), x.type.dtype)
     centered = sub(x, mean(x, axis, keepdims=True))
     return _mean(square(centered), axis, keepdims, None, None, ddof)
 
 
 def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
     """Standard deviation along `axis`, the root of `var`."""
+    x = as_variable(x)
+    if x.type.dtype in HALVES:
+        return cast(std(cast(x, "float32"), axis, ddof, keepdims), x.type.dtype)
     return sqrt(var(x, axis, ddof, keepdims))
 
 

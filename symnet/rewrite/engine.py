@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from symnet.config import config
 from symnet.errors import CompilerError, ShapeError, TypeMismatchError
 from symnet.graph import Apply, Constant, Op, Origin, Variable, toposort
-from symnet.graph.types import FLOATS
+from symnet.graph.types import FLOATS, HALVES
 from symnet.ops.elementwise import Elementwise
 from symnet.rewrite.intern import Interner
 from symnet.rewrite.sizes import Sizes
@@ -354,7 +354,7 @@ def rewrite(
 def _rebuild_with_its_float(node: Apply, inputs: Sequence[Variable]) -> Apply:
     """Integer operands became floatX when the node was built; floatX may be another one now."""
     dtype = node.outputs[0].type.dtype
-    if dtype not in FLOATS:
+    if dtype not in FLOATS - HALVES:
         return node.op.make_node(*inputs, origin=node.origin)
     with config.change(floatX=dtype):
         return node.op.make_node(*inputs, origin=node.origin)

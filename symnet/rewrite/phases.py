@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from symnet.graph import Variable, toposort
 from symnet.graph.collection import without_collection
+from symnet.graph.types import HALVES
 from symnet.ops.barrier import Barrier
 from symnet.ops.contraction import BatchedDot, Dot
 from symnet.ops.elementwise import Elementwise
@@ -26,7 +27,7 @@ from symnet.rewrite.rules.blas import BLAS_RULES
 from symnet.rewrite.rules.folding import FOLDING_RULES
 from symnet.rewrite.rules.movement import MOVEMENT_RULES
 from symnet.rewrite.rules.softmax import SOFTMAX_RULES
-from symnet.rewrite.rules.specialise import EXPAND_RULES, INDEX_RULES, SPECIALISE_RULES
+from symnet.rewrite.rules.specialise import EXPAND_RULES, HALF_RULES, INDEX_RULES, SPECIALISE_RULES
 from symnet.rewrite.rules.stability import ELEMENTWISE_RULES
 
 CANONICAL_RULES = [*FOLDING_RULES, *ALGEBRA_RULES, *MOVEMENT_RULES, *INDEX_RULES]
@@ -39,6 +40,9 @@ RULES_BY_PHASE = {
     # Cheaper ops for special arguments; and softmax and its relatives, which had to stay whole for
     # the stability rules, taken apart so that forward pass and gradient share max, exp and sum.
     "specialise": [*SPECIALISE_RULES, *EXPAND_RULES, *CANONICAL_RULES, *STABILITY_RULES],
+    # Products of halves become products in float32 between casts, which fuse with what is around.
+    # Left out for back ends that multiply halves themselves.
+    "halves": HALF_RULES,
     # Products absorb what scales them and what they are added to. Last, because it asks how often
     # a product is read, which only the finished graph knows.
     "blas": BLAS_RULES,
@@ -48,6 +52,7 @@ RULES_BY_PHASE = {
     "stabilise": STABILITY_RULES,
 }
 
+# "halves", where there is something to do for it, comes before "blas" or last.
 LEVELS = {"full": ("simplify", "specialise", "blas"), "none": ("expand",)}
 
 # A phase that only has something to do where one of these ops is, is left out elsewhere.
@@ -97,16 +102,20 @@ def tracing() -> Iterator[list[Phase]]:
         _trace.reset(token)
 
 
-def optimise(outputs: Sequence[Variable], level: str = "full") -> tuple[list[Variable], list[Step]]:
+def optimise(
+    outputs: Sequence[Variable], level: str = "full", *, native_half_products: bool = False
+) -> tuple[list[Variable], list[Step]]:
     """`outputs` rewritten for the schedule, and the rules that were applied, in order.
 
-    level  "full": all phases; "none": only what the schedule needs
+    level                 "full": all phases; "none": only what the schedule needs
+    native_half_products  whether the back end multiplies matrices of halves itself (a MatmulStep
+                          of their dtype, which adds up in float32); else it multiplies in float32
     """
     results = list(outputs)
     trace: list[Step] = []
     interner = Interner()
     with without_collection():
-        for phase in LEVELS[level]:
+        for phase in _phases(level, results, native_half_products):
             if not _has_occasion(phase, results):
                 continue
             walk = Walk(_INDEX[phase], (), interner)
@@ -135,6 +144,16 @@ def _enter(name: str, before: list[Variable], after: list[Variable], walk: Walk)
     trace = _trace.get()
     if trace is not None:
         trace.append(Phase(name, before, after, walk.log))
+
+
+def _phases(level: str, outputs: Sequence[Variable], native_half_products: bool) -> list[str]:
+    names = list(LEVELS[level])
+    if not native_half_products and any(
+        isinstance(node.op, (Dot, BatchedDot)) and node.outputs[0].type.dtype in HALVES
+        for node in toposort(outputs)
+    ):
+        names.insert(names.index("blas") if "blas" in names else len(names), "halves")
+    return names
 
 
 def _has_occasion(phase: str, outputs: Sequence[Variable]) -> bool:

@@ -16,7 +16,7 @@ from symnet.errors import CompilerError
 from symnet.graph import dims
 from symnet.graph.dims import Size
 from symnet.graph.op import Op
-from symnet.graph.types import FLOATS
+from symnet.graph.types import FLOATS, HALVES
 from symnet.graph.variables import Apply, Constant, Variable
 from symnet.ops.arithmetic import strong_mul
 from symnet.ops.barrier import Barrier
@@ -54,6 +54,7 @@ from symnet.schedule.steps import FusedStep, GemmStep, LoopStep, PermutationStep
 
 MAX_COST = 90  # scalar operations of one kernel; compile time grows faster than linearly above
 MAX_OPERANDS = 16
+ROUNDING = 8  # scalar operations to round to a half type
 RECENT = 3  # groups over the same space that are tried, beside the one that computes the inputs
 
 LOWERED = (
@@ -266,7 +267,7 @@ class Fusion:
         reads = list(tensor_inputs(node))
         local = self.fresh(out)
         axes = self._axes(out)
-        cost = 1 + operations(node.op)
+        cost = 1 + operations(node.op) + ROUNDING * (out.type.dtype in HALVES)
         candidates = self._candidates(reads, axes)
         places = places_read(node, local, self.shapes) if candidates else []
         assert places is not None

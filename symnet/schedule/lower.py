@@ -50,7 +50,11 @@ class Lowering:
             found = counting(index, where, self.shapes)
             to[axis] = found or Coordinate(value=self.values.read(index, where))
         strides = contiguous_strides(self.shapes.of[write.target])
-        value = self.values.cast(value, write.target.type.dtype)
+        dtype = write.target.type.dtype
+        if write.add:  # what is added is a half, not only the sum
+            value = self.values.cast(value, dtype)
+        else:
+            value = self.values.to_store(value, dtype)
         return Target(write, value, Address.of(tuple(to), strides))
 
     def _address(self, value: Value) -> Address:

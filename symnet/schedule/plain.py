@@ -19,6 +19,7 @@ from symnet.schedule.kernel import Kernel
 from symnet.schedule.lower import Lowering
 from symnet.schedule.shapes import Shapes
 from symnet.schedule.steps import LoopStep
+from symnet.schedule.values import number
 
 
 @dataclass(slots=True)
@@ -137,7 +138,7 @@ class PlainLowering:
         (call,) = Lowering(self.step, self.shapes, self.stored_before).run(place)
         operands = [places.index(p) if p in places else -1 for p in call.operands]
         numbers = [
-            (v.type.dtype, _number(v).tobytes()) if kind == "number" else None
+            (_number(v).dtype.name, _number(v).tobytes()) if kind == "number" else None
             for v, (kind, _) in zip(self.node.inputs, self.kinds)
         ]
         scalars = [numbers.index((s.dtype.name, s.tobytes())) for s in call.scalars]
@@ -146,4 +147,4 @@ class PlainLowering:
 
 def _number(variable: Variable) -> np.generic:
     assert isinstance(variable, Constant)
-    return variable.data.reshape(-1)[0]  # type: ignore[no-any-return]
+    return number(variable)

@@ -4,15 +4,20 @@
 space.
 Views become coordinates; stored variables become loads; everything else is computed in place from
 its inputs, at the coordinates they are needed at. The walk is iterative.
+
+A value that is a half in the graph is the float32 of the same value here (see kernel.py): what an
+op of halves computes is rounded by a let of its own, unless it cannot be anything but a half.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from symnet.errors import CompilerError
 from symnet.graph.dims import Size
 from symnet.graph.origin import Origin
-from symnet.graph.types import FLOATS
+from symnet.graph.types import FLOATS, HALVES, NUMPY_DTYPES, compute_dtype
 from symnet.graph.variables import Apply, Constant, Variable
 from symnet.ops import scalar
 from symnet.ops.barrier import Barrier
@@ -44,6 +49,7 @@ class Value:
              "reduce" (function, args[0])
     full     depends on the reduced loops; else one per row
     depth    number of reductions that come one after the other behind it
+    halves   half types that hold it for certain
     """
 
     __slots__ = (
@@ -55,6 +61,7 @@ class Value:
         "dtype",
         "full",
         "function",
+        "halves",
         "kind",
         "origin",
     )  # fmt: skip
@@ -71,6 +78,7 @@ class Value:
         self.full = False
         self.depth = 0
         self.cost = 1
+        self.halves: frozenset[str] = _NONE
         self.origin: Origin | None = None
         for a in args:
             if isinstance(a, Value):
@@ -79,6 +87,24 @@ class Value:
 
 
 Number = tuple[str, Any, str]
+
+_NONE: frozenset[str] = frozenset()
+# functions that of halves make halves (arguments that are conditions apart)
+_KEEPING = frozenset("neg abs sign maximum minimum floor ceil trunc round_even where".split())
+
+
+def _holding(number: Any) -> frozenset[str]:
+    """The half types that a number is a value of; bfloat16 is float32 less its last 16 bits."""
+    with np.errstate(all="ignore"):
+        single = np.float32(number)
+        found = {"float16"} if np.float16(single) == single else set()
+    return frozenset(found | ({"bfloat16"} if not single.view("uint32") & 0xFFFF else set()))
+
+
+def rounded(number: Any, half: str) -> float:
+    """The nearest half of a number."""
+    with np.errstate(all="ignore"):
+        return float(np.float32(number).astype(NUMPY_DTYPES[half]))
 
 
 class Values:
@@ -170,10 +196,12 @@ class Values:
     # ---- leaves
 
     def constant(self, variable: Constant) -> Value:
-        data = variable.data.reshape(-1)[0]
-        key = ("constant", variable.type.dtype, data.tobytes())
+        data = number(variable)
+        dtype = data.dtype.name
+        key = ("constant", dtype, data.tobytes())
         if key not in self._lets:
-            self._lets[key] = Value("scalar", variable.type.dtype, "constant", (), data)
+            value = self._lets[key] = Value("scalar", dtype, "constant", (), data)
+            value.halves = _holding(data) if dtype == "float32" else _NONE
         return self._lets[key]
 
     def size(self, size: Size, dtype: str = "int64") -> Value:
@@ -196,7 +224,10 @@ class Values:
         return value
 
     def _load(self, variable: Variable, at: Coordinates) -> Value:
-        return self._place(Value("load", variable.type.dtype, detail=variable), at)
+        dtype = variable.type.dtype
+        value = Value("load", compute_dtype(dtype), detail=variable)
+        value.halves = frozenset({dtype}) & HALVES
+        return self._place(value, at)
 
     # ---- computing
 
@@ -205,12 +236,32 @@ class Values:
         found = self._lets.get(key)
         if found is None:
             found = self._lets[key] = Value("let", dtype, function, args)
+            if dtype == "float32":
+                found.halves = _let_halves(function, args)
         return found
 
     def cast(self, value: Any, dtype: str) -> Any:
+        if dtype in HALVES:
+            return self._round(value, dtype)
         if not isinstance(value, Value):
             return ("num", value[1], dtype)
         return value if value.dtype == dtype else self.let(f"cast_{dtype}", (value,), dtype)
+
+    def _round(self, value: Any, half: str) -> Any:
+        """A value, or number, as the nearest half."""
+        if not isinstance(value, Value):
+            return ("num", rounded(value[1], half), "float32")
+        if value.dtype not in FLOATS:  # by way of float32, as the interpreter
+            value = self.cast(value, "float32")
+        return value if half in value.halves else self.let(f"round_{half}", (value,), "float32")
+
+    def to_store(self, value: Any, dtype: str) -> Any:
+        """What is to be stored into an array of `dtype`. Storing rounds to halves by itself."""
+        value = self.cast(value, dtype)
+        if isinstance(value, Value) and dtype in HALVES and value.function == f"round_{dtype}":
+            (before,) = value.args
+            return before if before.dtype == "float32" else value
+        return value
 
     def _elementwise(self, node: Apply, args: list[Value]) -> Value:
         op = node.op
@@ -226,6 +277,8 @@ class Values:
         if isinstance(tree, scalar.Number):
             return ("num", tree.value, "")
         parts = [self.tree(a, args) for a in tree.args]
+        if tree.function.startswith("round_") and tree.function[6:] in HALVES:
+            return self._round(parts[0], tree.function[6:])
         _, rule = scalar.FUNCTIONS[tree.function]
         typed = [p for p in parts[1 if rule == "where" else 0 :] if isinstance(p, Value)]
         if tree.function.startswith("cast_") and not typed:
@@ -256,14 +309,18 @@ class Values:
             position = self.counter((inside[op.axis],), (size,))
             return self._position(op.function.removeprefix("arg"), source, position)
         assert isinstance(op, Reduce)
-        wanted = "bool" if op.function in ("any", "all") else variable.type.dtype
-        return self._reduction(op.function, self.cast(source, wanted), variable.type.dtype)
+        dtype = variable.type.dtype
+        wanted = "bool" if op.function in ("any", "all") else dtype
+        total = self._reduction(op.function, self.cast(source, wanted), compute_dtype(dtype))
+        return self.cast(total, dtype)
 
     def _reduction(self, function: str, source: Value, dtype: str) -> Value:
         key = ("reduce", function, source, dtype)
         value = self._lets.get(key)
         if value is None:
             value = self._lets[key] = Value("reduce", dtype, function, (source,))
+            if function in ("max", "min"):
+                value.halves = source.halves
             value.full = False
             value.depth = 1 + source.depth
         return value
@@ -342,3 +399,23 @@ class Values:
         table.append(self.counter(at, sizes))
         table += [self._memo[p] for p in places]
         return self.cast(self.tree(op.tree, table), node.outputs[0].type.dtype)
+
+
+def number(constant: Constant) -> np.generic:
+    """The number that a constant of one element holds, in the dtype it is computed with."""
+    data = constant.data.reshape(-1)[0]
+    if constant.type.dtype in HALVES:
+        return np.float32(data)
+    return data  # type: ignore[no-any-return]
+
+
+def _let_halves(function: str, args: tuple) -> frozenset[str]:
+    """The half types that hold every value of a function of these arguments."""
+    if function.startswith("round_") and function[6:] in HALVES:
+        return frozenset({function[6:]})
+    if function not in _KEEPING:
+        return _NONE
+    found = HALVES
+    for a in args[1:] if function == "where" else args:
+        found = found & (a.halves if isinstance(a, Value) else _holding(a[1]))
+    return found

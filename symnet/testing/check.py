@@ -11,7 +11,7 @@ from symnet.function import function
 from symnet.graph import dims
 from symnet.graph.dims import Dim, Size
 from symnet.graph.traversal import toposort
-from symnet.graph.types import TensorType
+from symnet.graph.types import FLOATS, TensorType, is_float
 from symnet.graph.variables import Apply, Constant, Variable
 from symnet.testing.derivative import verify_grad
 from symnet.testing.tolerance import assert_close
@@ -35,7 +35,8 @@ def check_op(
       rule being asked with numbers and with size expressions;
     * the inputs are left as they were;
     * derivatives up to `order` (0: none) agree with finite differences in float64, if the
-      sample has floating-point inputs and the result is floating-point and connected to them;
+      sample has floating-point inputs and the result is floating-point and connected to them
+      (halves become float64 as well: an op that casts to halves by itself needs order=0);
     * `symnet.function` in `mode` (None: skip this) gives the same values as the interpreter.
 
     Errors: AssertionFailedError, GradientMismatchError, CompilerError for a broken promise.
@@ -49,11 +50,11 @@ def check_op(
             ]
             outputs = _listed(build(*inputs))
             _check_values(inputs, outputs, arrays, reference, mode, rtol)
-        if order and any(a.dtype.kind == "f" for a in arrays):
-            floats = [v for v in outputs if v.type.dtype.startswith("float")]
+        if order and any(map(is_float, arrays)):
+            floats = [v for v in outputs if v.type.dtype in FLOATS]
             if floats and all(a.size for a in arrays):
                 verify_grad(
-                    lambda *x: [v for v in _listed(build(*x)) if v.type.dtype[0] == "f"],
+                    lambda *x: [v for v in _listed(build(*x)) if v.type.dtype in FLOATS],
                     arrays,
                     order=order,
                 )

@@ -8,7 +8,7 @@ import numpy as np
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
 from symnet.errors import GradientMismatchError, TypeMismatchError
-from symnet.graph.types import FLOATS, TensorType
+from symnet.graph.types import FLOATS, TensorType, is_float
 from symnet.graph.variables import Variable, make_constant
 from symnet.ops.arithmetic import add, mul
 from symnet.ops.reduction import sum_
@@ -53,12 +53,12 @@ def verify_grad(
     """
     generator = rng if hasattr(rng, "normal") else np.random.default_rng(rng or 0)
     points = [np.asarray(p) for p in pt]
-    points = [p.astype("float64") if p.dtype.kind == "f" else p for p in points]
+    points = [p.astype("float64") if is_float(p) else p for p in points]
     inputs = [
         TensorType(p.dtype.name, p.shape if static else (None,) * p.ndim)(f"x{k}")
         for k, p in enumerate(points)
     ]
-    moving = [k for k, p in enumerate(points) if p.dtype.kind == "f"]
+    moving = [k for k, p in enumerate(points) if is_float(p)]
     if not moving:
         raise TypeMismatchError("verify_grad: no floating-point value in pt to differentiate by")
     given = dict(zip(inputs, points))

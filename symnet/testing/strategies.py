@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from symnet.graph.types import DTYPES, FLOATS
+from symnet.graph.types import DTYPES, FLOATS, HALVES, NUMPY_DTYPES
 
 # Sizes where code that works in blocks and vectors has its seams.
 SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65)
@@ -26,9 +26,15 @@ def shapes(min_ndim: int = 0, max_ndim: int = 3, max_size: int = 17) -> SearchSt
     return st.lists(sizes, min_size=min_ndim, max_size=max_ndim).map(tuple)
 
 
-def dtypes(kinds: str = "biuf") -> SearchStrategy:
-    """Names of dtypes of the given NumPy kinds."""
-    return st.sampled_from([d for d in DTYPES if np.dtype(d).kind in kinds])
+def dtypes(kinds: str = "biuf", halves: bool = False) -> SearchStrategy:
+    """Names of dtypes of the given NumPy kinds; among the floats float16 and bfloat16 if asked
+    for (the latter needs the package ml_dtypes)."""
+    wanted = [d for d in DTYPES if halves or d not in HALVES]
+    return st.sampled_from([d for d in wanted if _kind(d) in kinds])
+
+
+def _kind(dtype: str) -> str:
+    return "f" if dtype in FLOATS else "b" if dtype == "bool" else dtype[0]
 
 
 @st.composite
@@ -61,13 +67,14 @@ def arrays(
     shape = tuple(draw(shapes())) if shape is None else tuple(shape)
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if dtype in FLOATS:
-        array = np.asarray(generator.uniform(low, high, shape)).astype(dtype)
+        kind = NUMPY_DTYPES[dtype]
+        array = np.asarray(generator.uniform(low, high, shape)).astype(kind)
         if special and array.size:
             count = draw(st.integers(0, min(array.size, 8)))
             values = draw(st.lists(st.sampled_from(SPECIAL), min_size=count, max_size=count))
             places = generator.integers(0, array.size, count)
             with np.errstate(over="ignore", under="ignore"):
-                array.reshape(-1)[places] = np.array(values, "float64").astype(dtype)
+                array.reshape(-1)[places] = np.array(values, "float64").astype(kind)
     elif dtype == "bool":
         array = np.asarray(generator.integers(0, 2, shape)).astype(dtype)
     else:
@@ -96,7 +103,7 @@ def _laid_out(array: np.ndarray, layout: str) -> np.ndarray:
         return wide[..., ::2]
     elif layout == "reversed" and array.ndim:
         return np.array(array[::-1], order="C")[::-1]
-    elif layout == "swapped":
+    elif layout == "swapped" and array.dtype.name != "bfloat16":  # which has no other order
         return array.astype(array.dtype.newbyteorder())
     elif layout == "unaligned":
         raw = np.zeros(array.nbytes + 1, "uint8")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import AssertionFailedError
+from symnet.graph.types import is_float
 
 # (relative, absolute in units of the largest magnitude of the expected array). The absolute part
 # is for sums whose terms cancel. Integers and booleans are equal or wrong.
@@ -12,6 +13,7 @@ TOLERANCES: dict[str, tuple[float, float]] = {
     "float64": (1e-11, 1e-13),
     "float32": (1e-5, 1e-6),
     "float16": (2e-3, 1e-3),
+    "bfloat16": (1.6e-2, 8e-3),
 }
 
 
@@ -34,18 +36,18 @@ def assert_close(
             f"{what} is {actual.dtype} of shape {actual.shape}, "
             f"{expected.dtype} of shape {expected.shape} was expected"
         )
-    if expected.dtype.kind != "f":
+    if not is_float(expected):
         wrong = actual != expected
         bound: Any = 0
     else:
         relative, share = TOLERANCES[expected.dtype.name]
         finite = np.isfinite(expected)
         if atol is None:
-            largest = np.abs(expected[finite], dtype="float64").max() if finite.any() else 0.0
+            largest = np.abs(expected[finite].astype("float64")).max() if finite.any() else 0.0
             atol = share * float(largest)
         rtol = relative if rtol is None else rtol
         with np.errstate(invalid="ignore", over="ignore"):
-            bound = atol + rtol * np.abs(expected, dtype="float64")
+            bound = atol + rtol * np.abs(expected.astype("float64"))
             error = np.abs(actual.astype("float64") - expected.astype("float64"))
             near = finite & np.isfinite(actual) & (error <= bound)
         same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
@@ -55,7 +57,7 @@ def assert_close(
     if not np.any(wrong):
         return
     places = np.argwhere(wrong)
-    if expected.dtype.kind == "f":
+    if is_float(expected):
         worst = np.unravel_index(int(np.argmax(excess)), expected.shape)
         allowed = f" (allowed {np.broadcast_to(bound, expected.shape)[worst]:.3g})"
     else:

@@ -1,5 +1,6 @@
 """One check for structured ops: values, dtypes, shapes (real, static, inferred), gradients."""
 
+import ml_dtypes  # noqa: F401  (np.dtype("bfloat16") is known from here on)
 import numpy as np
 import pytest
 

@@ -14,13 +14,14 @@ import symnet.tensor as T
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate
 from symnet.errors import ShapeError, TypeMismatchError
-from symnet.graph.types import DTYPES, FLOATS, TensorType
+from symnet.graph.types import DTYPES, FLOATS, HALVES, TensorType
 from symnet.kernels.scalar.evaluate import evaluate as scalar_function
 from symnet.ops import arithmetic, exponential, scalar, special
 from symnet.ops.conversion import common_dtype
 from symnet.ops.elementwise import ELEMENTWISE
 
-NAMES = sorted(ELEMENTWISE)
+NAMES = sorted(ELEMENTWISE.keys() - {f"cast_{half}" for half in HALVES})  # see test_halves.py
+WHOLE = [d for d in DTYPES if d not in HALVES]
 SPECIAL = {
     "f": [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -2.5, 2.0, 3.0, 7.25, -30.0, 100.0, 1e-30, -1e-42,
           1e30, math.inf, -math.inf, math.nan],
@@ -86,7 +87,7 @@ def test_expression_and_reference_agree_on_special_values(name, dtype):
 def test_expression_and_reference_agree(data):
     name = data.draw(st.sampled_from(NAMES))
     nargs = ELEMENTWISE[name].nargs
-    dtypes = [data.draw(st.sampled_from(DTYPES)) for _ in range(nargs)]
+    dtypes = [data.draw(st.sampled_from(WHOLE)) for _ in range(nargs)]
     if not takes(name, dtypes):
         return
     size = data.draw(st.integers(0, 5))

@@ -8,6 +8,7 @@ from symnet.backends.reference import evaluate
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.function import function as compiled
 from symnet.graph import DTYPES, TensorType
+from symnet.graph.types import HALVES
 from symnet.ops import reduction
 from symnet.ops.logic import where
 from symnet.ops.reduction import (
@@ -54,7 +55,7 @@ def reductions(draw, dtype="float64", least=0, special=False):
 @pytest.mark.parametrize("ours, numpys", FUNCTIONS)
 @given(data=st.data())
 def test_values(agree, ours, numpys, data):
-    dtype = data.draw(st.sampled_from(DTYPES))
+    dtype = data.draw(st.sampled_from([d for d in DTYPES if d not in HALVES]))
     least = 1 if ours in (max_, min_, mean) else 0
     x, axis, keepdims = data.draw(reductions(dtype, least, special=dtype != "float32"))
 

@@ -10,6 +10,8 @@ Argument block of a generated kernel, int64 words in this order:
     ...               for each scratch operand: bytes of one thread's row
     last              "blocks" only: iterations of the outer loop in one block
 
+Half operands are pointers to uint16; every load and store converts (kernels/scalar/half.py).
+
 lo..hi counts the outermost loop (map, rows), the first of the loops that may be shared (serial),
 the last kept loop if it is the only one or else the outermost (columns), or the blocks.
 """
@@ -19,6 +21,7 @@ from collections.abc import Iterable, Iterator
 
 from symnet.backends.cpu import lanes
 from symnet.backends.reductions import OF_BOOLS, needs_wide, neutral
+from symnet.graph.types import HALVES, compute_dtype
 from symnet.ops import scalar
 from symnet.schedule.kernel import (
     Accumulator,
@@ -117,7 +120,8 @@ class _Emitter:
             if operand.per_thread:
                 address += f" + thread * {self.word(scratch_word(k, scratch))}"
                 scratch += 1
-            self.put(f"p{number} = {self.use('as_ptr_' + operand.dtype)}({address})")
+            kind = "uint16" if operand.dtype in HALVES else operand.dtype
+            self.put(f"p{number} = {self.use('as_ptr_' + kind)}({address})")
         for slot in range(k.slots):
             self.put(f"s{slot} = {self.word(slot_word(k, slot))}")
         if k.can_fail:
@@ -175,11 +179,14 @@ class _Emitter:
         return " + ".join(terms) or "0"
 
     def load(self, operand: int, where: str) -> str:
-        scope = self.kernel.operands[operand].scope
-        return f"{self.use(f'load_{scope}' if scope < SCOPES else 'load')}(p{operand}, {where})"
+        scope, dtype = self.kernel.operands[operand].scope, self.kernel.operands[operand].dtype
+        read = f"{self.use(f'load_{scope}' if scope < SCOPES else 'load')}(p{operand}, {where})"
+        return f"{self.use(f'{dtype}_from_bits')}({read})" if dtype in HALVES else read
 
     def store(self, operand: int, where: str, value: str) -> str:
-        scope = self.kernel.operands[operand].scope
+        scope, dtype = self.kernel.operands[operand].scope, self.kernel.operands[operand].dtype
+        if dtype in HALVES:
+            value = f"{self.use(f'{dtype}_bits')}({value})"
         function = self.use(f"store_{scope}" if scope < SCOPES else "store")
         return f"{function}(p{operand}, {where}, {value})"
 
@@ -328,7 +335,8 @@ class _Lanes(_Emitter):
         kinds = {name: access for access, name in self.buffers.items()}
         for name, (operand, index) in sorted(kinds.items()):
             size = lanes.LANES * (lanes.SHORT if index.strides[1] else 1)
-            self.put(f"{name} = {self.use('stack_' + k.operands[operand].dtype)}({size})")
+            dtype = compute_dtype(k.operands[operand].dtype)
+            self.put(f"{name} = {self.use('stack_' + dtype)}({size})")
         for name, dtype in kept.items():
             self.put(f"{name}_r = {self.use('stack_' + dtype)}({lanes.LANES})")
         with self.block(f"for from_ in range(lo, hi, {lanes.LANES}):"):

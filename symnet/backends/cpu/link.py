@@ -20,6 +20,7 @@ from symnet.backends.cpu import emit, tape_layout
 from symnet.backends.cpu.pairing import Pair, find_pairs
 from symnet.backends.cpu.tape import ShapeProgram
 from symnet.backends.words import itemsize, scalar_bits
+from symnet.graph.types import NUMPY_DTYPES
 from symnet.kernels import gemm, permutation
 from symnet.schedule.program import (
     KernelStep,
@@ -79,8 +80,8 @@ class Linked:
         """The shape program for this process, in which dtypes have other addresses."""
         code = self.code.copy()
         for row in np.flatnonzero(code[:, 0] == tape_layout.OP_OBJ_CHECK):
-            dtype = self.program.objects[code[row, 1]].dtype
-            code[row, 2] = id(np.dtype(np.dtype(dtype).str))
+            dtype = NUMPY_DTYPES[self.program.objects[code[row, 1]].dtype]
+            code[row, 2] = id(dtype)
         return code
 
 
@@ -143,7 +144,7 @@ class Linker:
         for number, o in enumerate(self.program.objects):
             if o.role != "input":
                 continue
-            self.vm.check_object(number, np.dtype(o.dtype), len(o.shape))
+            self.vm.check_object(number, NUMPY_DTYPES[o.dtype], len(o.shape))
             for axis, size in enumerate(o.shape):
                 if size is not None:
                     self.checks.append(("static", number, axis, size))

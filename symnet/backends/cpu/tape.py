@@ -48,7 +48,8 @@ class ShapeProgram:
     ) -> None:
         """Object `number` is a C-contiguous, aligned ndarray of exactly this dtype; else SLOW."""
         flags = layout.C_CONTIGUOUS | layout.ALIGNED | (layout.WRITEABLE if writeable else 0)
-        kept = np.dtype(dtype.str)  # the dtype that NumPy keeps for ever, with one address
+        # the dtype that is kept for ever, with one address; bfloat16 is not NumPy's own
+        kept = dtype if dtype.kind == "V" else np.dtype(dtype.str)
         self._append(layout.OP_OBJ_CHECK, number, id(kept), ndim, flags)
 
     def size(self, number: int, axis: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from symnet.graph import Apply, Variable
-from symnet.graph.types import FLOATS, NUMPY_DTYPES
+from symnet.graph.types import FLOATS, HALVES, NUMPY_DTYPES
 from symnet.graph.variables import make_constant
 from symnet.ops.arithmetic import (
     absolute,
@@ -105,11 +105,18 @@ def _literal(walk: Walk, variable: Variable, dtype: str) -> Any:
     return scalar_value(variable, walk) if variable.type.dtype == dtype else None
 
 
+_RANGES = {
+    "float64": (2.3e-308, 1.7e308), "float32": (1.2e-38, 3.4e38), "bfloat16": (1.2e-38, 3.3e38),
+    "float16": (6.2e-5, 6.5e4),
+}  # fmt: skip
+_DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+
+
 def _normal(value: Any, dtype: str) -> bool:
     """Whether a product by `value` may stand for products by its factors."""
     if dtype not in FLOATS:
         return True
-    smallest, largest = (1.2e-38, 3.4e38) if dtype == "float32" else (2.3e-308, 1.7e308)
+    smallest, largest = _RANGES[dtype]
     return smallest < abs(value) < largest
 
 
@@ -125,8 +132,9 @@ def _split(walk: Walk, node: Apply) -> tuple[Variable, Variable, Any] | None:
 
 def _combined(operation: Any, c: Any, d: Any, dtype: str) -> Any:
     """Two constants combined in their own dtype."""
+    kind = NUMPY_DTYPES[dtype]
     with np.errstate(all="ignore"):
-        return operation(np.asarray(c, dtype), np.asarray(d, dtype))
+        return operation(np.asarray(c, kind), np.asarray(d, kind))
 
 
 def _same_shape(node: Apply, other: Variable) -> bool:
@@ -217,10 +225,14 @@ def plain_product(node: Apply, walk: Walk) -> Variable | None:
 
 def _exact(source: str, target: str) -> bool:
     """Whether every value of one dtype is a value of the other."""
-    a, c = NUMPY_DTYPES[source], NUMPY_DTYPES[target]
-    if c.kind == "f" and a.kind in "iu":
-        digits = 24 if target == "float32" else 53
-        return a.itemsize * 8 <= digits
+    if source in FLOATS:
+        return source == target or (
+            target in FLOATS - HALVES and _DIGITS[source] <= _DIGITS[target]
+        )
+    a = NUMPY_DTYPES[source]
+    if target in FLOATS:
+        return source == "bool" or a.itemsize * 8 <= _DIGITS[target]
+    c = NUMPY_DTYPES[target]
     return bool(a == c or (a.kind == "b") or (a.kind == c.kind and a.itemsize <= c.itemsize)
                 or (a.kind == "u" and c.kind == "i" and a.itemsize < c.itemsize))  # fmt: skip
 

@@ -1,13 +1,14 @@
 """Matrix products with what surrounds them: one Gemm instead of a product and passes over it.
 
 `W - lr * dot(x.T, d)` becomes gemm(W, -lr, x.T, d, 1), which the schedule may write into W. Only
-products that nobody else reads are absorbed; transposes are left to the schedule.
+products that nobody else reads are absorbed; transposes are left to the schedule. Products of
+halves stay alone: they are rounded before anything is added to them.
 """
 
 # mypy: disable-error-code="attr-defined, operator"
 
 from symnet.graph import Apply, Constant, Variable
-from symnet.graph.types import FLOATS
+from symnet.graph.types import FLOATS, HALVES
 from symnet.graph.variables import make_constant
 from symnet.ops.arithmetic import add, mul, neg, sub
 from symnet.ops.contraction import Dot, Gemm, dot
@@ -127,7 +128,7 @@ def _gemm(walk: Walk, out: Variable, c: Variable, term: Variable,
 def sum_with_product(node: Apply, walk: Walk) -> Variable | None:
     """beta * c ± alpha * dot(a, b) -> gemm(c, ±alpha, a, b, beta)"""
     out = node.outputs[0]
-    if out.type.dtype not in FLOATS or out.type.ndim not in (1, 2):
+    if out.type.dtype not in FLOATS - HALVES or out.type.ndim not in (1, 2):
         return None
     first, second = node.inputs
     minus = node.op is sub

@@ -3,7 +3,7 @@
 # mypy: disable-error-code="attr-defined, operator, index"
 
 from symnet.graph import Apply, Variable
-from symnet.graph.types import FLOATS, TensorType
+from symnet.graph.types import FLOATS, HALVES, TensorType
 from symnet.graph.variables import make_constant
 from symnet.ops.arithmetic import add, mul, reciprocal, square
 from symnet.ops.casting import cast
@@ -187,7 +187,10 @@ def outer_product(node: Apply, walk: Walk) -> Variable | None:
 )
 def expansion(node: Apply, walk: Walk) -> Variable | None:
     """softmax, log_softmax, logsumexp -> max, exp, sum, log, of which they share what they can"""
-    return node.op.expand(*node.inputs)
+    (given,) = node.inputs
+    if given.type.dtype in HALVES:  # of the steps in between nothing is rounded
+        return cast(node.op.expand(cast(given, "float32")), given.type.dtype)
+    return node.op.expand(given)
 
 
 def _integer_products() -> list[Variable]:
@@ -209,6 +212,25 @@ def integer_product(node: Apply, walk: Walk) -> Variable | None:
     return cast(sum_(mul(rows, columns), axis=last), node.outputs[0].type.dtype)
 
 
+# ---- halves
+
+
+def _half_products() -> list[Variable]:
+    a = TensorType("float16", (None, None))("a")
+    b = TensorType("float16", (None, None, None))("b")
+    return [dot(a, a.T), batched_dot(b, b.dimshuffle(0, 2, 1))]
+
+
+@rewrites(Dot, BatchedDot, examples=_half_products)
+def half_product(node: Apply, walk: Walk) -> Variable | None:
+    """dot(a, b) of halves -> the product in float32, rounded, for back ends that only store them"""
+    a, b = node.inputs
+    if a.type.dtype not in HALVES:
+        return None
+    return cast(node.op(cast(a, "float32"), cast(b, "float32")), a.type.dtype)
+
+
 INDEX_RULES = [checked_count, take_everything, part_just_written]
 SPECIALISE_RULES = [*POWERS, one_hot, sum_of_one_hot, sum_with_part, outer_product]
 EXPAND_RULES = [barrier, expansion, integer_product]
+HALF_RULES = [half_product]
