@@ -289,7 +289,8 @@ class SharedVariable(Variable):
         if return_internal_type and self.remote_current and remote is not None:
             array = remote.array()
             if not borrow:
-                return array.copy()
+                copied = _resident(array)
+                return array.copy() if copied is None else copied.array()
             self.moved()  # whoever has it may write
             return array
         if not borrow:

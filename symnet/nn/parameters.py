@@ -31,7 +31,7 @@ def save_parameters(
     be written; ImportError without safetensors. An older file of that name is there, whole, until
     the new one is.
     """
-    values = {name: p.get_value(borrow=True) for name, p in _by_name(parameters).items()}
+    values = {name: p.peek() for name, p in _by_name(parameters).items()}
     write_whole(Path(path), serialised(values, metadata))
 
 
@@ -149,11 +149,10 @@ def check_values(
         problems.append(f"holds {', '.join(extra)}, which nobody asked for")
     for name, p in named.items():
         if name in values:
-            found, wanted = values[name], p.storage
-            if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            found, shape, dtype = values[name], p.current_shape, p.type.numpy_dtype
+            if (found.shape, found.dtype) != (shape, dtype):
                 problems.append(
-                    f"holds {name} as {found.dtype}{found.shape}, "
-                    f"expected {wanted.dtype}{wanted.shape}"
+                    f"holds {name} as {found.dtype}{found.shape}, expected {dtype}{shape}"
                 )
     if problems:
         raise DataError(f"{path} {'; it '.join(problems)}")

@@ -247,7 +247,7 @@ def _with_gradients(loss_or_grads: Any, params: Sequence[Any]) -> list[tuple[Any
 
 def _state(p: SharedVariable, what: str) -> Any:
     """A shared variable like `p`, zero, called "<p>_<what>"."""
-    zero = np.zeros_like(p.get_value(borrow=True))
+    zero = np.zeros(p.current_shape, p.type.numpy_dtype)
     return shared(zero, name=f"{p.name or 'parameter'}_{what}", borrow=True, shape=p.type.shape)
 
 

@@ -24,6 +24,7 @@ parameters are its own, too, and what it calls in `output` is passed in the same
 """
 
 import inspect
+import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -395,7 +396,7 @@ class Layer:
 
     def count_params(self) -> int:
         """How many numbers are saved, trained or not."""
-        return sum(v.get_value(borrow=True).size for v in self.named_variables().values())
+        return sum(math.prod(v.current_shape) for v in self.named_variables().values())
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the values of everything that is saved, in the order of `named_variables`."""

@@ -1,5 +1,6 @@
 """The table that `model.summary()` shows."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -74,11 +75,11 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _size(variables: Sequence[SharedVariable]) -> int:
-    return sum(v.get_value(borrow=True).size for v in variables)
+    return sum(math.prod(v.current_shape) for v in variables)
 
 
 def _bytes(network: "Network") -> str:
-    count: float = sum(v.get_value(borrow=True).nbytes for v in network.named_variables().values())
+    count: float = sum(v.peek().nbytes for v in network.named_variables().values())
     for unit in ("bytes", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.3g} {unit}"

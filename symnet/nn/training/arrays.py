@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import DataError, IndexOutOfBoundsError, ShapeError, TypeMismatchError
+from symnet.function import transfer
 from symnet.graph import foreign
 from symnet.graph.variables import SharedVariable, Variable
 
@@ -25,11 +26,13 @@ def as_array(given: Any, what: str) -> np.ndarray:
     if given is None:
         raise TypeMismatchError(f"{what} is None")
     if isinstance(given, SharedVariable):
-        given = given.get_value(borrow=True)
+        given = given.peek()
     if isinstance(given, Variable):
         raise TypeMismatchError(f"{what} is the symbolic {given} ({given.type}); give an array")
     if isinstance(given, Mapping | Iterator | set | str | bytes):
         raise TypeMismatchError(f"{what} is a {type(given).__name__}, not an array")
+    if foreign.device_of(given) is not None:
+        given = transfer(given, "cpu")
     if hasattr(given, "toarray") and hasattr(given, "nnz"):
         raise TypeMismatchError(
             f"{what} is sparse ({type(given).__name__}, shape {given.shape}); give {what}.toarray()"

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from symnet.config import config
 from symnet.function import Function, function
 from symnet.graph.types import TensorType
 from symnet.nn.layers.base import Forward
 from symnet.nn.training.data import Examples
-from symnet.nn.training.graph import LossGraph, as_placeholder, kinds
+from symnet.nn.training.graph import LossGraph, as_placeholder, kinds, settings_now
 from symnet.nn.training.settings import Settings
 
 
@@ -25,7 +24,7 @@ class Evaluation(LossGraph):
 
     def compiled(self, examples: Examples) -> Function:
         """A function that adds a piece, given as arguments, to the sums."""
-        key = kinds(examples.inputs), config.mode
+        key = kinds(examples.inputs), *settings_now()
         if key not in self._compiled:
             arguments = _arguments(self.inputs, examples.inputs)
             weights = [] if self.weights is None else [self.weights]
@@ -64,7 +63,7 @@ class Predictor:
         self._compiled: dict[Any, Function] = {}
 
     def outputs(self, arrays: Sequence[np.ndarray], batch_size: int) -> list[np.ndarray]:
-        key = (tuple(a.dtype.name for a in arrays), config.mode)
+        key = (tuple(a.dtype.name for a in arrays), *settings_now())
         if key not in self._compiled:
             arguments = _arguments(self.inputs, arrays)
             given = [as_placeholder(a, v) for v, a in zip(self.inputs, arguments)]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from symnet import tensor as T
+from symnet.config import config
 from symnet.errors import ConfigError, ShapeError, TypeMismatchError
 from symnet.function import shared
 from symnet.graph.describe import listed
@@ -59,11 +60,11 @@ class Sums:
 
     def clear(self) -> None:
         for total in self.updates:
-            total.storage.fill(0)
+            total.set_value(np.zeros(total.current_shape, total.type.numpy_dtype))
 
     @property
     def loss_so_far(self) -> float:
-        return float(self.loss.storage)
+        return float(self.loss.peek())
 
     def results(self, examples: int) -> dict[str, Any]:
         """Loss and metrics by name."""
@@ -129,6 +130,11 @@ class LossGraph:
 def kinds(arrays: Iterable[np.ndarray]) -> tuple[Any, ...]:
     """What of data is part of a program: dtypes and dimensions."""
     return tuple((a.dtype.name, a.shape[1:]) for a in arrays)
+
+
+def settings_now() -> tuple[str, str]:
+    """Which settings decide about a compiled function."""
+    return config.mode, config.device
 
 
 def target_kinds(examples: Examples) -> tuple[Any, ...]:

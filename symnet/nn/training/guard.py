@@ -23,7 +23,7 @@ _OF_PROBABILITIES = {losses.binary_crossentropy, losses.categorical_crossentropy
 
 def all_finite(variables: Sequence[SharedVariable]) -> bool:
     """Whether no shared variable holds NaN or an infinite value."""
-    return all(finite(variable.storage) for variable in variables)
+    return all(finite(variable.peek()) for variable in variables)
 
 
 def finite(array: np.ndarray) -> bool:
@@ -52,7 +52,7 @@ def explain(
         loss = float(step(number))
         if np.isfinite(loss) and all_finite(kept):
             continue
-        new = {v: not finite(v.storage) for v in kept}
+        new = {v: not finite(v.peek()) for v in kept}
         saved.restore()
         what, layer = _first(program, feed, number, new)
         if np.isfinite(loss):

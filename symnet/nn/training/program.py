@@ -17,11 +17,12 @@ from symnet import tensor as T
 from symnet.config import config
 from symnet.errors import ConfigError
 from symnet.function import Function, function, shared
+from symnet.graph.types import FLOATS
 from symnet.graph.variables import SharedVariable, Variable
 from symnet.nn.layers.base import Forward
 from symnet.nn.schedules import Schedule
 from symnet.nn.training.data import Examples
-from symnet.nn.training.graph import LossGraph, as_placeholder, kinds
+from symnet.nn.training.graph import LossGraph, as_placeholder, kinds, settings_now
 from symnet.nn.training.settings import Settings
 from symnet.tensor.shared_randomstreams import RandomStreams
 
@@ -62,8 +63,8 @@ class Feed:
         """Let go of the data."""
         for holder in (*self.inputs, *self.targets, self.weights, self.order):
             if holder is not None:
-                value = holder.storage
-                holder.rebind(np.zeros((0, *value.shape[1:]), value.dtype))
+                shape = 0, *holder.current_shape[1:]
+                holder.rebind(np.zeros(shape, holder.type.numpy_dtype))
 
 
 class Program(LossGraph):
@@ -95,7 +96,8 @@ class Program(LossGraph):
         self._steps: dict[Any, tuple[Feed, Function]] = {}
         self._count: Any = T.lscalar("n")
         self._order = self.random.permutation(n=self._count)
-        self._draw: Function | None = None
+        self._draws: dict[Any, Function] = {}
+        self._finite: dict[Any, Function] = {}
         self._taken = threading.Lock()
 
     def check_free(self) -> None:
@@ -129,7 +131,7 @@ class Program(LossGraph):
     def step(self, examples: Examples) -> tuple[Feed, Function]:
         """The function of one step, and where its data go. Its argument is the step's number
         within the epoch, its result the loss of the minibatch before the step."""
-        key = kinds(examples.inputs), config.mode
+        key = kinds(examples.inputs), *settings_now()
         if key not in self._steps:
             feed = Feed(examples)
             givens: dict[Any, Any] = {}
@@ -149,9 +151,10 @@ class Program(LossGraph):
 
     def compile_order(self) -> Function:
         """The function behind `draw_order`."""
-        if self._draw is None:
-            self._draw = function([self._count], self._order, name="shuffle")
-        return self._draw
+        key = settings_now()
+        if key not in self._draws:
+            self._draws[key] = function([self._count], self._order, name="shuffle")
+        return self._draws[key]
 
     def draw_order(self, count: int) -> np.ndarray:
         """A random order of the examples; the random state advances."""
@@ -168,6 +171,20 @@ class Program(LossGraph):
         found["learning_rate"] = self.learning_rate
         return found
 
+    def finite(self) -> bool:
+        """Whether nothing that a step changes is NaN or infinite. What is on a device only is
+        looked at there."""
+        away = [v for v in self.trained().values() if not v.host_current and v.dtype in FLOATS]
+        here = [v for v in self.trained().values() if v.host_current and v.dtype in FLOATS]
+        if away:
+            key = tuple(away), settings_now()
+            if key not in self._finite:
+                answers = [T.isfinite(v).all() for v in away]
+                self._finite[key] = function([], answers, name="finite")
+            if not all(self._finite[key]()):
+                return False
+        return all(np.isfinite(v.peek()).all() for v in here)
+
     def take_over(self, other: "Program") -> None:
         """Go on with the optimizer's state, the learning rate and the random state of another
         program of the same model, as far as they fit."""
@@ -176,26 +193,26 @@ class Program(LossGraph):
         fits = self.parameters == other.parameters
         self.seeded = other.seeded
         for mine, theirs in pairs if fits else pairs[:2]:
-            mine.set_value(theirs.storage)
+            mine.set_value(theirs.peek())
 
     def batch(self, feed: Feed, number: int) -> dict[Variable, np.ndarray]:
         """What the placeholders stand for in a step, for the reference interpreter."""
-        size = int(feed.batch_size.storage)
-        rows = feed.order.storage[number * size : (number + 1) * size]
+        size = int(feed.batch_size.peek())
+        rows = feed.order.peek()[number * size : (number + 1) * size]
         known: dict[Variable, np.ndarray] = {self.number: np.array(number, "int64")}
         holders = [*feed.inputs, *feed.targets]
         for placeholder, holder in zip([*self.inputs, *self.targets], holders):
-            known[placeholder] = holder.storage[rows].astype(placeholder.dtype)
+            known[placeholder] = holder.peek()[rows].astype(placeholder.dtype)
         if self.weights is not None:
-            known[self.weights] = feed.weights.storage[rows]
+            known[self.weights] = feed.weights.peek()[rows]
         return known
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of a step of the current epoch."""
         given = self.settings.learning_rate
         if isinstance(given, Schedule):
-            return float(given(float(self.epoch.storage) + step * float(self.step_length.storage)))
-        return float(self.learning_rate.storage)
+            return float(given(float(self.epoch.peek()) + step * float(self.step_length.peek())))
+        return float(self.learning_rate.peek())
 
 
 def _busy() -> ConfigError:
@@ -206,18 +223,25 @@ def _busy() -> ConfigError:
 
 
 class Snapshot:
-    """The values of shared variables at some moment."""
+    """The values of shared variables at some moment; of those on a device a copy there."""
 
     def __init__(self, variables: Mapping[str, SharedVariable]):
-        self._pairs = [(v, np.empty_like(v.storage)) for v in variables.values()]
+        self._variables = list(variables.values())
+        self._values: list[Any] = [None] * len(self._variables)
         self.take()
 
     def take(self) -> None:
         """Remember the values of now."""
-        for variable, value in self._pairs:
-            np.copyto(value, variable.storage)
+        for k, variable in enumerate(self._variables):
+            value = self._values[k]
+            if variable.remote_current and not variable.host_current:
+                self._values[k] = variable.get_value(return_internal_type=True)
+            elif isinstance(value, np.ndarray) and value.shape == variable.current_shape:
+                np.copyto(value, variable.peek())
+            else:
+                self._values[k] = variable.get_value()
 
     def restore(self) -> None:
         """Give the variables the values that were remembered."""
-        for variable, value in self._pairs:
+        for variable, value in zip(self._variables, self._values):
             variable.set_value(value)

@@ -108,7 +108,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write a checkpoint. Errors: OSError."""
         states = [(type(c).__name__, c.state()) for c in self.callbacks]
-        values = {name: v.storage for name, v in self.program.trained().items()}
+        values = {name: v.peek() for name, v in self.program.trained().items()}
         settings = self.settings()
         checkpoint.write(
             path, checkpoint.Contents(values, settings, self.history, states, self._stopped)
@@ -167,7 +167,7 @@ class Trainer:
         self.feed.load(self.examples, self.batch_size)
         program.step_length.set_value(np.array(1 / self.batches, "float64"))
         variables = program.trained()
-        self._kept, self._before = list(variables.values()), Snapshot(variables)
+        self._before = Snapshot(variables)
         started = False
         try:
             for callback in self.callbacks:
@@ -198,7 +198,7 @@ class Trainer:
         start = time.perf_counter()
         losses = self._steps() if self._stepwise else self._native_steps()
         seconds = time.perf_counter() - start
-        if not (np.isfinite(losses).all() and guard.all_finite(self._kept)):
+        if not (np.isfinite(losses).all() and program.finite()):
             raise guard.explain(
                 program, feed, self.step, self._before, len(losses), self.batches, number
             )
