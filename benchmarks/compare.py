@@ -100,7 +100,11 @@ def broken(old: dict, new: dict) -> list[str]:
 
 
 def compare(old: dict, new: dict) -> tuple[str, int]:
-    """The comparison as text, and 1 if there is a regression, else 0."""
+    """The comparison as text, and 1 if there is a regression, else 0. Errors: ReportError for
+    reports about different devices."""
+    devices = [report.get("options", {}).get("device", "cpu") for report in (old, new)]
+    if devices[0] != devices[1]:
+        raise ReportError(f"one report is about the device {devices[0]}, one about {devices[1]}")
     found, lines = changes(old, new), broken(old, new)
     lines += [f"slower: {_line(c)}" for c in found if c.regression]
     status = int(bool(lines))

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from .cases import CASES, GROUPS
-from .peers import PEERS
+from .cases import GROUPS
+from .runner import cases_on, peers_on
 
 # one colour and one shape per peer, the same in every picture; colours of Okabe and Ito (2008),
 # which colour-blind readers tell apart
 _LOOKS = {
+    "copy": ("#7f7f7f", "D"),
     "numpy-gemm": ("#7f7f7f", "|"),
     "numpy": ("#7f7f7f", "o"),
     "torch": ("#d55e00", "o"),
@@ -32,7 +33,8 @@ def draw(report: dict, folder: Path) -> list[Path]:
         rows = _rows(report, group)
         if rows:
             figure = Figure(figsize=(8, 1.6 + 0.3 * len(rows)), layout="constrained")
-            _ratios(figure.add_subplot(), rows, title)
+            titles = {name: peer.title for name, peer in peers_on(_device(report)).items()}
+            _ratios(figure.add_subplot(), rows, title, titles)
             figure.legend(fontsize=8, ncols=4, loc="outside lower center")
             written.append(folder / f"{group}.png")
             figure.savefig(written[-1], dpi=110)
@@ -45,12 +47,17 @@ def draw(report: dict, folder: Path) -> list[Path]:
     return written
 
 
+def _device(report: dict) -> str:
+    return report["options"].get("device", "cpu")
+
+
 def _rows(report: dict, group: str) -> list[tuple[str, dict[str, float]]]:
     """Case and variant, and every peer's median over symnet's."""
+    cases = cases_on(_device(report))
     medians = {
         (e["case"], e["variant"], e["peer"]): e["median"]
         for e in report["entries"]
-        if e["status"] == "ok" and e["median"] and CASES[e["case"]].group == group
+        if e["status"] == "ok" and e["median"] and cases[e["case"]].group == group
     }
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for (case, variant, peer), median in medians.items():
@@ -60,16 +67,16 @@ def _rows(report: dict, group: str) -> list[tuple[str, dict[str, float]]]:
     return [(f"{c}, {v}" if v else c, ratios) for (c, v), ratios in rows.items()]
 
 
-def _ratios(axes, rows: list[tuple[str, dict[str, float]]], title: str) -> None:
+def _ratios(
+    axes, rows: list[tuple[str, dict[str, float]]], title: str, titles: dict[str, str]
+) -> None:
     from matplotlib.ticker import LogLocator, NullLocator
 
-    peers = [p for p in PEERS if any(p in ratios for _, ratios in rows)]
+    peers = [p for p in titles if any(p in ratios for _, ratios in rows)]
     for peer in peers:
         points = [(ratios[peer], k) for k, (_, ratios) in enumerate(rows) if peer in ratios]
         colour, shape = _LOOKS[peer]
-        axes.scatter(
-            *zip(*points), color=colour, marker=shape, s=36, label=PEERS[peer].title, zorder=3
-        )
+        axes.scatter(*zip(*points), color=colour, marker=shape, s=36, label=titles[peer], zorder=3)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
     low, high = axes.get_xlim()

@@ -54,7 +54,10 @@ def environment(
         "SYMNET_CACHE": str(scratch / "symnet"),
         "PYTHONDONTWRITEBYTECODE": "",
     }
-    if peer.name == "symnet":
+    if peer.on_device:
+        # the peers live side by side, and XLA would take most of the device's memory at once
+        env |= {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    if peer.name in ("symnet", "copy"):
         flags = [f for f in env.get("SYMNET_FLAGS", "").split(",") if f and "threads=" not in f]
         env["SYMNET_FLAGS"] = ",".join([*flags, f"threads={threads}"])
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), env.get("PYTHONPATH"))))
@@ -65,9 +68,10 @@ class Worker:
     """A running `worker.py`. Use as a context manager, or call `close`."""
 
     def __init__(self, peer: Peer, env: dict[str, str], threads: int):
+        table = ["device"] if peer.on_device else []
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `close`)
         self.process = subprocess.Popen(
-            [interpreter(peer), "-P", str(_WORKER), peer.name, str(threads)],
+            [interpreter(peer), "-P", str(_WORKER), peer.name, str(threads), *table],
             env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

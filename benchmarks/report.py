@@ -12,33 +12,40 @@ from pathlib import Path
 from symnet.version import __version__
 
 from . import machine, plots
-from .cases import CASES
-from .peers import PEERS
+from .cases import Case
 from .process import BLAS_CHOICES
-from .runner import QUIET, Entry, Options
+from .runner import QUIET, Entry, Options, cases_on, peers_on
 from .verdicts import Verdict, quantity
 
+Facts = dict[str, object]
 
-def markdown(entries: list[Entry], verdicts: list[Verdict], options: Options) -> str:
-    """The whole report as text."""
+
+def markdown(
+    entries: list[Entry], verdicts: list[Verdict], options: Options, device: Facts | None = None
+) -> str:
+    """The whole report as text. `device`: facts about it, if it is not the CPU."""
     parts = ["# symnet benchmarks", _conditions(options)]
     if disturbed := _disturbed(entries):
         parts.append(disturbed)
-    parts.append(_machine(entries, options))
+    parts.append(_machine(entries, options, device or {}))
     if any(v.outcome != "not run" for v in verdicts):
         parts += ["## Must show", verdict_table(verdicts)]
     for name in dict.fromkeys(entry.case for entry in entries):
         own = [entry for entry in entries if entry.case == name]
-        parts += [f"## {name}", CASES[name].heading, case_table(own)]
+        heading = cases_on(options.device)[name].heading
+        parts += [f"## {name}", heading, case_table(own, options.device), *told(own)]
     return "\n\n".join(parts) + "\n"
 
 
-def records(entries: list[Entry], verdicts: list[Verdict], options: Options) -> dict:
+def records(
+    entries: list[Entry], verdicts: list[Verdict], options: Options, device: Facts | None = None
+) -> dict:
     """The whole report as plain data; NaN becomes None."""
     data = {
         "date": datetime.date.today().isoformat(),
         "symnet": __version__,
         "machine": machine.describe(),
+        "device": device or {},
         "environment": machine.environment(),
         "options": vars(options),
         "verdicts": [vars(v) for v in verdicts],
@@ -71,8 +78,16 @@ def verdicts(data: dict) -> list[Verdict]:
     return [Verdict(**(v | (none if v["value"] is None else {}))) for v in data["verdicts"]]
 
 
+def device_of(data: dict) -> str:
+    """The device that a report is about: "cpu", "cuda" or "emulated"."""
+    return data.get("options", {}).get("device", "cpu")
+
+
 def folder_name(data: dict) -> str:
-    """`2026-11-24-amd-epyc-2-threads`, of a report."""
+    """`2026-11-24-amd-epyc-2-threads`, of a report; `2026-11-24-nvidia-h200` if it is of a GPU."""
+    if device_of(data) != "cpu":
+        words = re.findall(r"[a-z0-9.]+", str(data["device"]["device"]).lower())
+        return "-".join([data["date"], *words])
     facts = data["machine"]
     processor = re.sub(
         r"\(r\)|\(tm\)|@.*|\bcpu\b|processor|\d+-core", " ", facts["processor"].lower()
@@ -82,6 +97,14 @@ def folder_name(data: dict) -> str:
 
 
 def _conditions(options: Options) -> str:
+    if options.device == "emulated":
+        return (
+            "The programs of `--device cuda`, tiny, on the emulated device: the text for the GPU, "
+            "run by the host. They are checked against a float64 reference in NumPy (error: the "
+            "largest relative error). **Nothing is timed**, and nothing here is about a GPU."
+        )
+    if options.device != "cpu":
+        return f"{_device_conditions(options)} {READING}"
     removed = [name for name in BLAS_CHOICES if name in os.environ]
     if options.keep_env:
         blas = "The environment was kept as it was (`--keep-env`)."
@@ -101,6 +124,27 @@ def _conditions(options: Options) -> str:
     )
 
 
+READING = (
+    "Spread: first to third quartile of the rounds. A ratio is the peer's median over symnet's: "
+    "above 1x symnet is faster; that of a copy is the share of its bandwidth that symnet reaches. "
+    "Error: largest relative error against a float64 reference in NumPy."
+)
+
+
+def _device_conditions(options: Options) -> str:
+    products = (
+        "products of float32 in float32, TF32 off"
+        if options.precision == "highest"
+        else "products of float32 in TF32"
+    )
+    return (
+        f"Medians of {options.rounds} interleaved rounds, every peer in a process of its own; "
+        f"for all of them: data on the device, {products}, and wall time from the first of many "
+        "iterations that are put into the device's queue to the end of the last, with one wait, "
+        "after it (and one per epoch in `fit`)."
+    )
+
+
 def _disturbed(entries: list[Entry]) -> str:
     """A warning if other programs ran too."""
     turns = [busy for entry in entries for busy in entry.busy]
@@ -114,8 +158,8 @@ def _disturbed(entries: list[Entry]) -> str:
     )
 
 
-def _machine(entries: list[Entry], options: Options) -> str:
-    rows = [(key, str(value)) for key, value in machine.describe().items()]
+def _machine(entries: list[Entry], options: Options, device: Facts) -> str:
+    rows = [(key, str(value)) for key, value in (device | machine.describe()).items()]
     variables = machine.environment()
     if not options.keep_env:
         variables = {k: v for k, v in variables.items() if k not in BLAS_CHOICES}
@@ -123,7 +167,7 @@ def _machine(entries: list[Entry], options: Options) -> str:
     for peer in dict.fromkeys(entry.peer for entry in entries if entry.versions):
         first = next(e for e in entries if e.peer == peer and e.versions)
         facts = [f"{name} {version}" for name, version in first.versions.items()]
-        rows.append((PEERS[peer].title, ", ".join([*facts, *first.blas])))
+        rows.append((peers_on(options.device)[peer].title, ", ".join([*facts, *first.blas])))
     return "## Machine\n\n" + _table(("", ""), rows)
 
 
@@ -133,26 +177,54 @@ def verdict_table(verdicts: list[Verdict]) -> str:
     return _table(("", "measured", "promised", ""), rows)
 
 
-def case_table(entries: list[Entry]) -> str:
-    """The entries of a case."""
+def case_table(entries: list[Entry], device: str = "cpu") -> str:
+    """The entries of a case on a device."""
+    case, peers = cases_on(device)[entries[0].case], peers_on(device)
     base = {e.variant: e.median for e in entries if e.peer == "symnet" and e.rounds}
-    images = CASES[entries[0].case].images
-    head = ("", "median", "spread", *(["images/s"] if images else []), "ratio", "error")
+    unit = "images/s" if case.images else "GB/s" if case.traffic else ""
+    head = ("", "median", "spread", *filter(None, [unit]), "ratio", "error")
     rows = []
     for e in entries:
-        title = ", ".join(filter(None, (PEERS[e.peer].title, e.variant)))
+        title = ", ".join(filter(None, (peers[e.peer].title, e.variant)))
+        error = "-" if e.error is None else f"{e.error:.1e}"
+        blank = [""] * (len(head) - 3)
         if not e.rounds:
-            blank = [""] * (len(head) - 3)
-            rows.append((title, e.status, *blank, e.reason.replace("|", "/")[:200]))
+            right = e.status == "ok"  # checked, not timed
+            last = error if right else e.reason.replace("|", "/")[:200]
+            rows.append((title, "correct" if right else e.status, *blank, last))
             continue
         low, high = (quantity(v, e.unit) for v in e.spread)
-        rate = [f"{images / e.median:,.0f}"] if images else []
+        rate = [_rate(case, e)] if unit else []
         ratio = quantity(e.median / base[e.variant], "x") if e.variant in base else "-"
-        error = "-" if e.error is None else f"{e.error:.1e}"
         note = "" if e.status == "ok" else f" ({e.status}: {e.reason[:100]})"
         median = quantity(e.median, e.unit)
-        rows.append((title + note, median, f"{low} to {high}", *rate, ratio, error))
+        rows.append((title + note + _told(e), median, f"{low} to {high}", *rate, ratio, error))
     return _table(head, rows)
+
+
+def told(entries: list[Entry]) -> list[str]:
+    """What symnet's programs order on a device, if it is known, as a sentence."""
+    own = {e.variant: e.facts for e in entries if e.peer == "symnet" and e.facts}
+    same = len({str(facts) for facts in own.values()}) == 1
+    return [
+        f"symnet{f', {variant}' if variant and not same else ''}, per iteration: "
+        + ", ".join(f"{name} {value:.2g}" for name, value in facts.items())
+        + "."
+        for variant, facts in (list(own.items())[:1] if same else own.items())
+    ]
+
+
+def _rate(case: Case, entry: Entry) -> str:
+    """Images a second, or gigabytes that are read or written."""
+    if case.images:
+        return f"{case.images / entry.median:,.0f}"
+    moved = case.module.traffic(**case.parameters_of(entry.variant))
+    return f"{moved / entry.median / 1e9:,.0f}"
+
+
+def _told(entry: Entry) -> str:
+    """What a reader has to know of a peer whose CUDA graphs are missing."""
+    return ", without CUDA graphs" if entry.facts.get("compiled without a graph") else ""
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from . import machine
-from .cases import Case, Variant, startup, wrappers
-from .peers import PEERS, Peer
+from .cases import CASES, Case, Variant, startup, wrappers
+from .cases.on_device import DEVICE_CASES
+from .peers import DEVICE_PEERS, PEERS, Peer
 from .process import Worker, WorkerError, environment, interpreter
 
 PAUSE = 0.1  # seconds between two turns: the spinning workers of the last peer's pool fall asleep
 MEMORY_ITERATIONS = 20  # before the peak of memory is read
+TF32_TOLERANCE = 1e-2  # its products have 10 bits of fraction
 QUIET = 0.3  # cores that other programs may use without disturbing
 
 
@@ -29,7 +31,8 @@ class Entry:
 
     `status` is "ok", "unavailable", "wrong" (values differ from the reference: not timed) or
     "failed"; `reason` explains the last three. `error` is the largest relative error of the
-    checked values, `busy` how many cores other programs used just before each round.
+    checked values, `busy` how many cores other programs used just before each round, `facts` what
+    else the program tells of itself (on a device only).
     """
 
     case: str
@@ -44,6 +47,7 @@ class Entry:
     busy: list[float] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     blas: list[str] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
 
     @property
     def median(self) -> float:
@@ -71,7 +75,12 @@ class Entry:
 @dataclass
 class Options:
     """How to run. `seconds` is the length of one turn of one peer; `patience` the seconds in all
-    that may be spent on waiting for other programs to finish."""
+    that may be spent on waiting for other programs to finish.
+
+    device     "cpu"; "cuda"; "emulated": tiny cases on the device that runs on the host, which are
+               checked and not timed
+    precision  of float32 products on a device: "highest", or "high" for TF32
+    """
 
     rounds: int = 5
     threads: int = 2
@@ -80,6 +89,8 @@ class Options:
     patience: float = 0.0
     peers: tuple[str, ...] = tuple(PEERS)
     quiet: bool = False
+    device: str = "cpu"
+    precision: str = "highest"
 
 
 class Runner:
@@ -87,6 +98,8 @@ class Runner:
 
     def __init__(self, options: Options, scratch: Path):
         self.options, self.scratch = options, scratch
+        self.on_device, self.small = options.device != "cpu", options.device == "emulated"
+        self.peers = peers_on(options.device)
         self.references: dict[tuple[str, str, str], list[float]] = {}
         self.lock = threading.Lock()  # of the references
         self.folders = itertools.count()
@@ -97,7 +110,7 @@ class Runner:
         entries = [
             Entry(case.name, peer, variant, unit=case.unit)
             for peer in case.peers
-            if peer in self.options.peers
+            if peer in self.options.peers and peer in self.peers
             for variant in case.variants
         ]
         measure = {
@@ -110,6 +123,15 @@ class Runner:
         measure(case, entries)
         self._say(f"{case.name}: {time.monotonic() - start:.0f} s")
         return entries
+
+    def device(self) -> dict[str, object]:
+        """Facts about the device. Errors: DeviceMissing, WorkerError."""
+        peer = self.peers["symnet"]
+        with Worker(peer, self._environment(peer, Variant()), self.options.threads) as worker:
+            facts = worker.ask("device", name=self.options.device)
+        if "missing" in facts:
+            raise DeviceMissing(facts["missing"])
+        return facts
 
     def _rounds(self, case: Case) -> range:
         return range(min(self.options.rounds, case.rounds or self.options.rounds))
@@ -133,11 +155,14 @@ class Runner:
             groups.setdefault(key, []).append(entry)
         try:
             for key, (first, *_) in groups.items():
-                env = self._environment(PEERS[first.peer], case.variants[first.variant])
-                workers[key] = Worker(PEERS[first.peer], env, self.options.threads)
+                peer = self.peers[first.peer]
+                env = self._environment(peer, case.variants[first.variant])
+                workers[key] = Worker(peer, env, self.options.threads)
             self._say(f"{case.name}: set up")
             with ThreadPoolExecutor(machine.usable_cores()) as pool:
                 list(pool.map(lambda key: self._ready(case, groups[key], workers[key]), groups))
+            if self.small:
+                return
             turns = [(entry, workers[key]) for key, group in groups.items() for entry in group]
             for entry, worker in turns:
                 if entry.status == "ok":
@@ -163,6 +188,8 @@ class Runner:
                 entry.iterations = self._set_up(case, entry, worker) or 0
                 if entry.status == "ok":
                     self._check(case, entry, worker.ask("check", slot=entry.variant))
+                if entry.status == "ok" and self.on_device:
+                    entry.facts = worker.ask("facts", slot=entry.variant)["facts"]
 
     def _calibrate(self, case: Case, entry: Entry, worker: Worker) -> None:
         """Find how many iterations make a turn, unless the program has a limit."""
@@ -180,7 +207,9 @@ class Runner:
 
     def _set_up(self, case: Case, entry: Entry, worker: Worker) -> int | None:
         """Build the program; returns the most iterations a turn may have, None for any."""
-        parameters = case.parameters | case.variants[entry.variant].parameters
+        parameters = case.parameters_of(entry.variant, small=self.small)
+        if self.on_device:
+            parameters |= {"device": self.options.device, "precision": self.options.precision}
         answer = worker.ask("setup", family=case.family, parameters=parameters, slot=entry.variant)
         if "unavailable" in answer:
             entry.status, entry.reason = "unavailable", answer["unavailable"]
@@ -189,7 +218,7 @@ class Runner:
         return answer["limit"]
 
     def _check(self, case: Case, entry: Entry, answer: dict) -> None:
-        parameters = case.parameters | case.variants[entry.variant].parameters
+        parameters = case.parameters_of(entry.variant, small=self.small)
         for name in wrappers.PARAMETERS:
             parameters.pop(name, None)
         key = case.family, answer["against"], json.dumps(parameters, sort_keys=True)
@@ -197,10 +226,11 @@ class Runner:
             if key not in self.references:
                 self.references[key] = case.module.REFERENCES[answer["against"]](**parameters)
         entry.error = relative_error(answer["values"], self.references[key])
-        if not entry.error <= case.tolerance:
+        tolerance = case.tolerance if self.options.precision == "highest" else TF32_TOLERANCE
+        if not entry.error <= tolerance:
             entry.status = "wrong"
             entry.reason = (
-                f"relative error {entry.error:.2g} exceeds {case.tolerance:g}: "
+                f"relative error {entry.error:.2g} exceeds {tolerance:g}: "
                 f"{answer['values']} for {self.references[key]}"
             )
 
@@ -211,7 +241,7 @@ class Runner:
             if entry.status != "ok" or (k < 0 and cold[entry.variant]):
                 continue
             self._say(f"{_label(entry)}: round {k + 1}")
-            peer, variant = PEERS[entry.peer], case.variants[entry.variant]
+            peer, variant = self.peers[entry.peer], case.variants[entry.variant]
             env = self._environment(peer, variant, empty=cold[entry.variant])
             if k >= 0:
                 self._settle(entry)
@@ -230,7 +260,7 @@ class Runner:
             if entry.status != "ok":
                 continue
             self._say(f"{_label(entry)}: round {k + 1}")
-            peer, variant = PEERS[entry.peer], case.variants[entry.variant]
+            peer, variant = self.peers[entry.peer], case.variants[entry.variant]
             env = self._environment(peer, variant)
             with Worker(peer, env, self.options.threads) as worker, _recorded(entry):
                 self._set_up(case, entry, worker)
@@ -248,7 +278,7 @@ class Runner:
             if entry.status != "ok":
                 continue
             self._say(f"{_label(entry)}: round {k + 1}")
-            peer, variant = PEERS[entry.peer], case.variants[entry.variant]
+            peer, variant = self.peers[entry.peer], case.variants[entry.variant]
             cold = variant.parameters.get("cold")
             if k >= 0:
                 self._settle(entry)
@@ -303,6 +333,28 @@ def relative_error(values: list[float], reference: list[float]) -> float:
         return math.inf
     errors = [abs(v - r) / abs(r) if r else abs(v) for v, r in zip(values, reference)]
     return max((math.inf if math.isnan(e) else e for e in errors), default=0.0)
+
+
+class DeviceMissing(Exception):
+    """There is no such device here; the message says what is missing."""
+
+
+def cases_on(device: str) -> dict[str, Case]:
+    """The cases that are measured on this device, by name."""
+    return CASES if device == "cpu" else DEVICE_CASES
+
+
+def peers_on(device: str) -> dict[str, Peer]:
+    """The peers that can be measured on this device, by name."""
+    if device == "emulated":  # nobody else knows it
+        return {name: peer for name, peer in DEVICE_PEERS.items() if not peer.foreign}
+    return PEERS if device == "cpu" else DEVICE_PEERS
+
+
+def describe_device(options: Options) -> dict[str, object]:
+    """Facts about the device of the options. Errors: DeviceMissing, WorkerError."""
+    with tempfile.TemporaryDirectory(prefix="symnet-bench-") as scratch:
+        return Runner(options, Path(scratch)).device()
 
 
 def run(cases: Iterable[Case], options: Options) -> list[Entry]:

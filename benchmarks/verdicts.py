@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .cases.on_device import DEVICE_CASES
 from .runner import Entry
 
 Key = tuple[str, str, str]  # case, peer, variant
@@ -11,7 +12,8 @@ Key = tuple[str, str, str]  # case, peer, variant
 
 @dataclass(frozen=True)
 class Promise:
-    """`value` of the entries it needs must be at most (or at least) `limit`."""
+    """`value` of the entries it needs must be at most (or at least) `limit`. If it is about a
+    `fact` that programs tell, no time need have been measured."""
 
     text: str
     needs: tuple[Key, ...]
@@ -19,6 +21,13 @@ class Promise:
     limit: float
     at_least: bool = False
     unit: str = "x"
+    fact: str = ""
+
+    def measured(self, entry: Entry | None) -> bool:
+        """Whether it can be judged by this entry."""
+        if entry is None:
+            return False
+        return self.fact in entry.facts if self.fact else bool(entry.rounds)
 
 
 @dataclass(frozen=True)
@@ -114,18 +123,53 @@ PROMISES = (
 )  # fmt: skip
 
 
-def judge(entries: list[Entry]) -> list[Verdict]:
+def _none(text: str, case: str, fact: str) -> Promise:
+    return Promise(text, (_s(case),), lambda entry: entry.facts[fact], 0.0, unit="", fact=fact)
+
+
+_BESIDE, _WAITS = "launches beside one graph", "waits"  # per step, of peers/symnet_device.py
+
+DEVICE_PROMISES = (
+    *(
+        _compare(f"{case}: {title} / symnet", (case, peer, ""), _s(case), 1.0, at_least=True)
+        for case in ("mlp-128", "mlp-16")
+        for peer, title in (("torch-compiled", "PyTorch reduce-overhead"), ("jax", "JAX"))
+    ),
+    *(
+        _compare(
+            f"{kind}: share of the copy's bandwidth",
+            ("kernels", "copy", kind), _s("kernels", kind), 0.9, at_least=True,
+        )
+        for kind in DEVICE_CASES["kernels"].variants
+    ),
+    *(
+        _none(f"{case}: launches per step besides one recorded graph", case, _BESIDE)
+        for case in ("mlp-128", "mlp-16", "fit")
+    ),
+    _none("mlp-128: waits per step, the cost staying on the device", "mlp-128", _WAITS),
+    _none("fit: waits per step but for the progress report", "fit", _WAITS),
+)  # fmt: skip
+
+
+def promises_on(device: str) -> tuple[Promise, ...]:
+    """What is promised of this device. Of the emulated one all that is not about time can be
+    judged."""
+    return PROMISES if device == "cpu" else DEVICE_PROMISES
+
+
+def judge(entries: list[Entry], promises: tuple[Promise, ...] = PROMISES) -> list[Verdict]:
     """Every promise against what was measured; a case that failed in symnet is a FAIL."""
     found = {(entry.case, entry.peer, entry.variant): entry for entry in entries}
     verdicts = []
-    for promise in PROMISES:
+    for promise in promises:
         needed = [found.get(key) for key in promise.needs]
         broken = any(e and e.peer == "symnet" and e.status in ("failed", "wrong") for e in needed)
-        complete = all(e is not None and e.rounds for e in needed)
+        complete = all(map(promise.measured, needed))
         value = float(promise.value(*needed)) if complete and not broken else math.nan
         kept = value >= promise.limit if promise.at_least else value <= promise.limit
         outcome = "FAIL" if broken else "not run" if not complete else "PASS" if kept else "FAIL"
-        if complete and not broken and any(e.disturbed for e in needed):
+        timed = complete and not promise.fact
+        if timed and not broken and any(e.disturbed for e in needed):
             outcome += "?"
         sign = "at least" if promise.at_least else "at most"
         limit = f"{sign} {quantity(promise.limit, promise.unit)}"

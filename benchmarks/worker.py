@@ -1,12 +1,16 @@
 """The child process in which a peer is set up, checked and timed.
 
-    python -P worker.py <peer> <threads>
+    python -P worker.py <peer> <threads> ["device"]
+
+The last argument chooses the table of the peers on a device.
 
 It reads one JSON object a line from standard input and answers each with one on standard output:
 
     {"do": "setup", "family": ..., "parameters": {...}}  {"versions": {...}, "blas": [...],
                                                           "limit": ...} or {"unavailable": why}
     {"do": "check"}                                       {"values": [...], "against": reference}
+    {"do": "facts"}                                       {"facts": {...}}
+    {"do": "device", "name": ...}                         facts about it or {"missing": why}
     {"do": "time", "iterations": n}                       {"seconds": s}
     {"do": "memory"}                                      {"bytes": b}
 
@@ -59,10 +63,11 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
 class Session:
     """The answers; `programs` are what `setup` built, by the `slot` that requests may name."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, on_device: bool = False):
         self.peers = load("peers")
-        self.peer = self.peers.PEERS[name]
+        self.peer = (self.peers.DEVICE_PEERS if on_device else self.peers.PEERS)[name]
         self.programs = {}
+        self.parameters = {}  # of the programs
 
     def setup(self, family: str, parameters: dict, slot: str = "") -> dict:
         try:
@@ -73,6 +78,7 @@ class Session:
             return {"unavailable": f"{error.name} is not installed"}
         except self.peers.Unavailable as error:
             return {"unavailable": str(error)}
+        self.parameters[slot] = family, parameters
         return {
             "versions": versions(self.peer.packages),
             "blas": load("machine").loaded_blas(),
@@ -82,6 +88,17 @@ class Session:
     def check(self, slot: str = "") -> dict:
         program = self.programs[slot]
         return {"values": program.check(), "against": program.against}
+
+    def facts(self, slot: str = "") -> dict:
+        """What the program tells of itself besides its time, a new one: finding it out may change
+        it."""
+        if not hasattr(self.programs[slot], "facts"):
+            return {"facts": {}}
+        family, parameters = self.parameters[slot]
+        return {"facts": build(self.peer, family, **parameters).facts()}
+
+    def device(self, name: str) -> dict:
+        return load("accelerator").describe(name)
 
     def memory(self) -> dict:
         return {"bytes": load("machine").peak_memory()}
@@ -94,12 +111,12 @@ class Session:
         return {"seconds": seconds if counted is None else counted}
 
 
-def main(name: str, threads: int) -> None:
+def main(name: str, threads: int, table: str = "") -> None:
     if hasattr(os, "sched_setaffinity"):  # before a library counts the cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    session = Session(name)
+    session = Session(name, table == "device")
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -114,4 +131,4 @@ def main(name: str, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

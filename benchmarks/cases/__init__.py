@@ -14,10 +14,14 @@ from types import ModuleType
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of running a case: parameters that differ, and environment of the process."""
+    """One way of running a case: parameters that differ, and environment of the process.
+
+    `small` are parameters that make it tiny, where only its correctness matters.
+    """
 
     parameters: dict = field(default_factory=dict)
     env: dict = field(default_factory=dict)
+    small: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Case:
     images: int | None = None  # in an iteration
     unit: str = "s"  # or "B"
     share: bool = False  # one process for all variants of a peer
+    small: dict = field(default_factory=dict)  # parameters that make it tiny
+    traffic: bool = False  # whether its module tells the bytes that an iteration moves
 
     @property
     def heading(self) -> str:
@@ -51,6 +57,12 @@ class Case:
     @property
     def module(self) -> ModuleType:
         return importlib.import_module(f".{self.family}", __name__)
+
+    def parameters_of(self, variant: str, *, small: bool = False) -> dict:
+        """What a program of this variant is built with."""
+        chosen = self.variants[variant]
+        tiny = self.small | chosen.small if small else {}
+        return self.parameters | chosen.parameters | tiny
 
 
 _ALL = ("numpy-gemm", "numpy", "symnet", "torch", "torch-compiled", "jax", "pytensor")

@@ -20,7 +20,7 @@ def _cost(parameters, x, y, loss="labels"):
     return -jnp.take_along_axis(log_p, y[:, None], 1).mean()
 
 
-def _descend(parameters, x, y, rate, loss="labels"):
+def descend(parameters, x, y, rate, loss="labels"):
     cost, gradients = jax.value_and_grad(_cost)(parameters, x, y, loss)
     return [p - rate * g for p, g in zip(parameters, gradients)], cost
 
@@ -29,7 +29,7 @@ def _descend(parameters, x, y, rate, loss="labels"):
 def _step(parameters, xs, ys, k, batch, rate, loss):
     x = jax.lax.dynamic_slice_in_dim(xs, k * batch, batch)
     y = x if ys is None else jax.lax.dynamic_slice_in_dim(ys, k * batch, batch)
-    return _descend(parameters, x, y, rate, loss)
+    return descend(parameters, x, y, rate, loss)
 
 
 class Mlp(mlp.Program):
@@ -151,7 +151,7 @@ class NewBatch(new_batch.Program):
     def __init__(self, hidden: int, **_: object):
         super().__init__(hidden)
         self.parameters = [jnp.array(v) for v in self.data.parameters]
-        self.step = jax.jit(_descend)
+        self.step = jax.jit(descend)
 
     def cost(self, x: np.ndarray, y: np.ndarray) -> float:
         self.parameters, cost = self.step(self.parameters, x, y, 0.0)

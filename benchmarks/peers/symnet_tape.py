@@ -23,7 +23,14 @@ def _descent(cost, parameters, rate):
     return [(p, p - rate * g) for p, g in zip(parameters, symnet.grad(cost, parameters))]
 
 
-class Mlp(mlp.Program):
+class _Functions:
+    """`symnet_device` compiles the functions of these programs for a device."""
+
+    def function(self, inputs, outputs, **rest: object):
+        return symnet.function(inputs, outputs, **rest)
+
+
+class Mlp(_Functions, mlp.Program):
     def __init__(self, **parameters: object):
         super().__init__(**parameters)
         d = self.data
@@ -37,13 +44,13 @@ class Mlp(mlp.Program):
         if self.loss == "labels":
             givens[y] = symnet.shared(d.y, name="Y")[here]
         updates = _descent(cost, shared, self.rate)
-        self.train = symnet.function([i], cost, updates=updates, givens=givens)
+        self.train = self.function([i], cost, updates=updates, givens=givens)
 
     def step(self) -> np.ndarray:
         return self.train(self.advance())
 
 
-class Chain(chain.Program):
+class Chain(_Functions, chain.Program):
     def __init__(self, **parameters: object):
         super().__init__(**parameters)
         x, z = T.vector("x"), T.vector("z")
@@ -52,13 +59,13 @@ class Chain(chain.Program):
             value = T.sqrt(x * x + z * z) * T.nnet.sigmoid(x) - 0.1 * x
         elif self.kind == "gradient":
             value = [value, *symnet.grad(value, [x, z])]
-        self.f = symnet.function([x, z], value)
+        self.f = self.function([x, z], value)
 
     def call(self) -> object:
         return self.f(*self.inputs)
 
 
-def _layer_norm(x, scale, shift):
+def layer_norm(x, scale, shift):
     centred = x - x.mean(axis=1, keepdims=True)
     variance = (centred**2).mean(axis=1, keepdims=True)
     return centred / T.sqrt(variance + rows.EPSILON) * scale + shift
@@ -78,7 +85,7 @@ class Rows(rows.Program):
             given, value = {x: d.x, labels: d.labels}, symnet.grad(cost, x)
         else:
             given = {x: d.x, scale: d.scale, shift: d.shift}
-            value = _layer_norm(x, scale, shift)
+            value = layer_norm(x, scale, shift)
             if self.kind == "layer-norm-gradient":
                 value = symnet.grad((value * upstream).sum(), [x, scale, shift])
                 given[upstream] = d.upstream

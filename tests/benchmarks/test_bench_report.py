@@ -9,6 +9,7 @@ import pytest
 
 from symnet.benchmarks import command, compare, machine, plots, report
 from symnet.benchmarks.cases import CASES
+from symnet.benchmarks.cases.on_device import DEVICE_CASES
 from symnet.benchmarks.runner import Entry, Options
 from symnet.benchmarks.verdicts import PROMISES, judge, quantity
 
@@ -261,7 +262,8 @@ def test_pictures(tmp_path):
 
 
 def test_every_peer_has_a_look():
-    peers = {peer for case in CASES.values() for peer in case.peers} - {"symnet"}
+    cases = [*CASES.values(), *DEVICE_CASES.values()]
+    peers = {peer for case in cases for peer in case.peers} - {"symnet"}
     assert peers == set(plots._LOOKS)
     assert len(set(plots._LOOKS.values())) == len(plots._LOOKS)
 
