@@ -8,14 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from symnet.backends.gpu.packs import kept_registers
 from symnet.backends.gpu.prelude import THREADS, WARP
 from symnet.backends.gpu.source import Source
+from symnet.backends.gpu.tiles import is_crossed, tiles_of
 from symnet.backends.words import itemsize
 from symnet.schedule.kernel import Kernel
 
-WAVES = 4  # blocks of a grid, in times of what the device holds; the rest is a loop
 BUSY = 1024  # threads of a multiprocessor that hide its memory's latency
 LANE_ITEMS = 8  # items of a lane below which a row takes no more lanes, if the device is busy
+PART_ITEMS = 16  # items of a lane, of rows that are cut into parts: a launch more has to pay
+SEGMENT = 8  # lanes whose packs are a line of memory, which a row takes if it has them
+NARROW = 8  # columns side by side that a block takes at least: a sector of memory
+KEPT = 64  # registers of a lane that rows are kept in, where more lanes would do as well
+MOST_KEPT = 128  # where they would not
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16)  # items of a lane for which there is a text
 OWNER_ITEMS = 8  # indices of a scatter per owner, at least
 ROW_ALIGN = 16  # bytes, of a row of scratch
 
@@ -26,10 +33,13 @@ class Device:
 
     multiprocessors  how many there are
     shared           bytes of shared memory that a block may ask for
+    waves            blocks of a grid, in times of what the device holds; the rest is a loop. Many,
+                     since the last wave is seldom full
     """
 
     multiprocessors: int
     shared: int = 48 << 10
+    waves: int = 32
 
     @property
     def blocks(self) -> int:
@@ -49,6 +59,7 @@ class Launch:
     parts      of a row: with more than one a kernel is as many launches as it has stages
     tiles      sets of rows that a block has at the same time
     owners     of a scatter's destinations
+    keep       items of a lane, of rows that are kept in registers; 0 where they are not
     """
 
     grid: int
@@ -60,6 +71,7 @@ class Launch:
     parts: int = 1
     tiles: int = 0
     owners: int = 0
+    keep: int = 0
 
 
 def launch(
@@ -77,11 +89,15 @@ def launch(
     scratch  elements of a row of each scratch operand
     splits   whether rows may be cut into parts
     """
-    most = device.blocks * WAVES
+    most = device.blocks * device.waves
     if kernel.form == "blocks":
         return Launch(min(blocks, most))
     if kernel.form == "map":
-        return Launch(min(_ceil(_items(extents[: kernel.kept], source.width), THREADS), most))
+        if is_crossed(kernel):
+            return Launch(min(tiles_of(kernel, extents), most))
+        items = _items(extents[: kernel.kept], source.width)
+        spread = min(_ceil(items, THREADS), device.blocks)  # a device that is not full: one item
+        return Launch(min(max(_ceil(items, THREADS * source.unroll), spread), most))
     if kernel.form == "serial":
         tiles = _ceil(prod(extents[: kernel.outer]), THREADS)
         ordered = prod(extents[kernel.outer : kernel.kept])
@@ -93,12 +109,21 @@ def launch(
     if rows == 0:
         return Launch(0, 1)
     items = _items(extents[kernel.kept : kernel.loops], source.width)
+    busy = device.multiprocessors * BUSY
+    found = _kept(kernel, rows, items, busy)
+    if found is not None:
+        lanes, keep = found
+        none = (0,) * sum(o.per_thread for o in kernel.operands)
+        grid = min(_ceil(rows * lanes, THREADS), most)
+        return Launch(grid, lanes, in_shared=bool(none), scratch=none, keep=keep)
     widest = THREADS
     if kernel.form == "columns":
-        # lines of memory are read whole: a warp's lanes are neighbours
-        widest = THREADS // min(WARP, _power_of_two(extents[kernel.kept - 1]))
+        # lines of memory are read whole: a warp's lanes are neighbours, if that leaves enough to do
+        side = WARP
+        while side > NARROW and rows * THREADS // side < busy:
+            side //= 2
+        widest = THREADS // min(side, _power_of_two(extents[kernel.kept - 1]))
     lanes = 1
-    busy = device.multiprocessors * BUSY
     while 2 * lanes <= min(widest, items) and (items > LANE_ITEMS * lanes or rows * lanes < busy):
         lanes *= 2
     sizes = [o.dtype for o in kernel.operands if o.per_thread]
@@ -107,7 +132,7 @@ def launch(
     )
     tiles = _ceil(rows * lanes, THREADS)
     if splits and lanes == widest:
-        parts = min(device.blocks // tiles, items // (lanes * LANE_ITEMS))
+        parts = min(device.blocks // tiles, items // (lanes * PART_ITEMS))
         if parts > 1:
             grid = min(tiles * parts, most)
             return Launch(grid, lanes, 0, False, row_bytes, rows, parts, tiles)
@@ -120,6 +145,19 @@ def launch(
     grid = min(_ceil(rows, groups), most if near else device.blocks)
     shared = groups * sum(row_bytes) if near else 0
     return Launch(grid, lanes, shared, near, row_bytes, 0 if near else grid * groups)
+
+
+def _kept(kernel: Kernel, rows: int, items: int, busy: int) -> tuple[int, int] | None:
+    """Lanes, and items of a lane, for rows to be kept in registers; None if they are not."""
+    each = kept_registers(kernel)
+    if not each or not items:
+        return None
+    few = max(KEPT // each, 1)
+    lanes = min(SEGMENT, _power_of_two(items))
+    while lanes < THREADS and (items > few * lanes or (2 * lanes <= items and rows * lanes < busy)):
+        lanes *= 2
+    keep = next((n for n in STEPS if n * lanes >= items), 0)
+    return (lanes, keep) if keep and keep * each <= MOST_KEPT else None
 
 
 def _items(extents: Sequence[int], width: int) -> int:

@@ -35,6 +35,42 @@ template <int V, typename T> SYMNET_FUNCTION symnet_pack<T, V> symnet_read(const
     SYMNET_CHECK_ALIGNED(p, sizeof(T) * V);
     return *reinterpret_cast<const symnet_pack<T, V>*>(p);
 }
+/* the same of what nobody writes while the kernel runs: loads may be moved past any store */
+#ifdef __CUDACC__
+template <int bytes> struct symnet_raw;
+template <> struct symnet_raw<1> { typedef unsigned char type; };
+template <> struct symnet_raw<2> { typedef unsigned short type; };
+template <> struct symnet_raw<4> { typedef unsigned int type; };
+template <> struct symnet_raw<8> { typedef uint2 type; };
+template <> struct symnet_raw<16> { typedef uint4 type; };
+template <int V, typename T> SYMNET_FUNCTION symnet_pack<T, V> symnet_read_fixed(const T* p)
+{
+    typedef typename symnet_raw<sizeof(T) * V>::type raw;
+    union { raw given; symnet_pack<T, V> found; } both;
+    both.given = __ldg(reinterpret_cast<const raw*>(p));
+    return both.found;
+}
+template <typename T> SYMNET_FUNCTION T symnet_fixed(const T* p) { return __ldg(p); }
+#else
+template <int V, typename T> SYMNET_FUNCTION symnet_pack<T, V> symnet_read_fixed(const T* p)
+{ return symnet_read<V>(p); }
+template <typename T> SYMNET_FUNCTION T symnet_fixed(const T* p) { return *p; }
+#endif
+/* a pack of elements that do not lie side by side */
+template <int V, typename T>
+SYMNET_FUNCTION symnet_pack<T, V> symnet_gather(const T* p, long long stride)
+{
+    symnet_pack<T, V> found;
+    for (int k = 0; k < V; k++) found.v[k] = p[k * stride];
+    return found;
+}
+template <int V, typename T>
+SYMNET_FUNCTION symnet_pack<T, V> symnet_gather_fixed(const T* p, long long stride)
+{
+    symnet_pack<T, V> found;
+    for (int k = 0; k < V; k++) found.v[k] = symnet_fixed(p + k * stride);
+    return found;
+}
 template <int V, typename T> SYMNET_FUNCTION void symnet_write(T* p, const symnet_pack<T, V>& x)
 {
     SYMNET_CHECK_ALIGNED(p, sizeof(T) * V);
@@ -57,6 +93,7 @@ SYMNET_FUNCTION long long symnet_last(long long& position, long long size)
     return found;
 }
 SYMNET_FUNCTION long long symnet_min(long long a, long long b) { return a < b ? a : b; }
+SYMNET_FUNCTION int symnet_min(int a, int b) { return a < b ? a : b; }
 
 /* the first failed check is kept */
 SYMNET_FUNCTION void symnet_report(long long* error, long long number, long long value,
@@ -149,5 +186,7 @@ _LOUD = """\
 
 PRELUDE = f"{_QUIET}{c.PRELUDE}#define SYMNET_THREADS {THREADS}\n{TEXT}{_LOUD}"
 
-MEMORY_TYPES = {**c.C_TYPES, "bool": "unsigned char"}
+HALVES = ("float16", "bfloat16")  # in memory their bits, in kernels the float32 of the same value
+
+MEMORY_TYPES = {**c.C_TYPES, "bool": "unsigned char", **dict.fromkeys(HALVES, "unsigned short")}
 """C types of elements in memory: any byte but 0 is true."""

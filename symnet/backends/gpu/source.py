@@ -49,6 +49,7 @@ class Source:
     words      number of its argument words
     width      elements that a thread takes at once where memory is aligned
     meets      whether the threads of a block wait for each other
+    unroll     items (packs, or single elements) that a thread takes together
     """
 
     body: str
@@ -56,6 +57,7 @@ class Source:
     words: int
     width: int
     meets: bool
+    unroll: int = 1
 
     @functools.cached_property
     def entry(self) -> str:

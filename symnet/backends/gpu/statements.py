@@ -1,21 +1,14 @@
-"""From statements of a kernel to CUDA C: what all forms of kernels share.
-
-The last loop is taken in packs, one memory access of up to 16 bytes, where all that lies along it
-is aligned; else, and at its end, in single elements. Both come from one text: a lambda that is
-called with either width.
-"""
+"""From statements of a kernel to CUDA C: what all forms of kernels share."""
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from symnet.backends.gpu.prelude import FULL_PACK, MEMORY_TYPES, THREADS
+from symnet.backends.gpu.prelude import HALVES, MEMORY_TYPES, THREADS
 from symnet.backends.gpu.source import Source, Words
 from symnet.backends.reductions import OF_BOOLS, needs_wide, neutral
-from symnet.backends.words import itemsize
 from symnet.kernels.scalar import FUNCTIONS
 from symnet.kernels.scalar.c import C_TYPES, CTarget
-from symnet.ops.elementwise import DEAR
 from symnet.schedule.kernel import (
     Accumulator,
     Argument,
@@ -27,16 +20,10 @@ from symnet.schedule.kernel import (
     Literal,
     Load,
     Scalar,
-    Stage,
     Statement,
     Store,
     Stride,
-    reads,
 )
-
-SUM_ITEMS = 128  # items that a lane sums in float32 before it goes on in float64
-WIDEST = 8  # elements of a pack
-WIDEST_DEAR = 4  # the same where exp and the like would be written out for each
 
 _STEP = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
@@ -50,9 +37,14 @@ class Emitter:
     """Writes the text of one kernel; each form is a subclass that answers `body`.
 
     packed  the loop that is taken in packs; -1 if there is none
+    width   elements of a pack
+    unroll  items that a thread takes together
     """
 
     meets = False
+    packed = -1
+    width = 1
+    unroll = 1
 
     def __init__(self, kernel: Kernel, live: tuple[int, ...], guarded: bool):
         self.kernel = kernel
@@ -64,13 +56,10 @@ class Emitter:
         self.dtypes: dict[str, str] = {}
         self.functions: set[tuple[str, ...]] = set()
         self.store_guard = ""  # condition under which this thread may store
-        self.packed = self.packed_loop()
-        self.width, self.aligned = self._packs()
+        written = {o.scope for o in kernel.operands if o.written}
+        self.fixed = [o.scope not in written and not o.per_thread for o in kernel.operands]
 
     def body(self) -> None:
-        raise NotImplementedError
-
-    def packed_loop(self) -> int:
         raise NotImplementedError
 
     def source(self) -> Source:
@@ -85,7 +74,7 @@ class Emitter:
         )
         body = "\n".join([head + "{", *self.lines, inside, "}", ""])
         functions = tuple(sorted(self.functions))
-        return Source(body, functions, self.words.count, self.width, self.meets)
+        return Source(body, functions, self.words.count, self.width, self.meets, self.unroll)
 
     def _arguments(self, inside: str) -> None:
         """What `inside` uses of operands and slots; unused variables would be warned about."""
@@ -112,12 +101,12 @@ class Emitter:
         return f"words.w[{number}]"
 
     @contextlib.contextmanager
-    def block(self, head: str) -> Iterator[None]:
+    def block(self, head: str, end: str = "") -> Iterator[None]:
         self.put(f"{head} {{" if head else "{")
         self.depth += 1
         yield
         self.depth -= 1
-        self.put("}")
+        self.put("}" + end)
 
     def call(self, function: str, args: Iterable[str], dtypes: Iterable[str]) -> str:
         self.functions.add((function, *dtypes))
@@ -125,154 +114,6 @@ class Emitter:
 
     def extent(self, loops: Iterable[int]) -> str:
         return " * ".join(f"s{loop}" for loop in loops) or "1"
-
-    # ---- packs
-
-    def varying(self, statements: Iterable[Statement]) -> set[str]:
-        """Names that differ between the elements of a pack."""
-        found: set[str] = set()
-        for s in statements:
-            moves = isinstance(s, (Load, Counter)) and s.index.strides[self.packed] != 0
-            if not isinstance(s, Store) and (moves or not found.isdisjoint(reads(s))):
-                found.add(s.name)
-        return found
-
-    def lies_along(self, s: Statement, varying: set[str]) -> bool:
-        """Whether a load or store of a pack is one access."""
-        return (
-            isinstance(s, (Load, Store))
-            and s.index.strides[self.packed] == 1
-            and varying.isdisjoint(n for n, _ in s.index.values)
-        )
-
-    def packed_statements(self) -> Iterator[tuple[Statement, ...]]:
-        """The statements inside the packed loop, stage by stage."""
-        for stage in self.kernel.stages:
-            yield stage.loop
-
-    def _packs(self) -> tuple[int, list[str]]:
-        """Elements of a pack, and the conditions under which packs are aligned."""
-        if self.packed < 0:
-            return 1, []
-        along = [
-            s
-            for statements in self.packed_statements()
-            for s in statements
-            if self.lies_along(s, self.varying(statements))
-        ]
-        operands = dict.fromkeys(s.operand for s in along)
-        if not operands:
-            return 1, []
-        sizes = {k: itemsize(self.kernel.operands[k].dtype) for k in operands}
-        dear = any(isinstance(s, Let) and s.function in DEAR for s in self.kernel.statements())
-        width = min(FULL_PACK // max(sizes.values()), WIDEST_DEAR if dear else WIDEST)
-        strides: dict[Stride, None] = {}
-        for s in along:
-            others = [x for k, x in enumerate(s.index.strides) if k != self.packed]
-            strides.update(dict.fromkeys([*others, *(x for _, x in s.index.values)]))
-        conditions = []
-        for stride in strides:
-            if isinstance(stride, str):
-                conditions.append(f"{stride} % {width} == 0")
-            elif stride % width:
-                return 1, []
-        for k, size in sizes.items():
-            if not self.kernel.operands[k].per_thread:  # rows of scratch are aligned
-                conditions.append(f"symnet_aligned(p{k}, {width * size})")
-        return width, conditions
-
-    def items(self, first: str = "0", last: str = "") -> None:
-        """Variables: how many packs and how many items (packs and single elements) there are in
-        the packed loop from `first`, a multiple of the width, to `last`."""
-        length = f"({last or f's{self.packed}'} - {first})" if first != "0" else last
-        length = length or f"s{self.packed}"
-        if self.width > 1:
-            self.put(f"const long long packs_ = aligned_ ? {length} / {self.width} : 0;")
-            self.put(f"const long long items_ = {length} - packs_ * {self.width - 1};")
-        else:
-            self.put(f"const long long items_ = {length};")
-
-    def alignment(self) -> None:
-        if self.width > 1:
-            self.put(f"const bool aligned_ = {' && '.join(self.aligned) or 'true'};")
-
-    def points(self, statements: tuple[Statement, ...], loops: list[int], stage: Stage) -> None:
-        """The lambda `points_(width, loops...)`: `statements` for a pack, then accumulation."""
-        parameters = [f"const long long i{k}" for k in loops[:-1]] + ["const long long at_"]
-        varying = self.varying(statements)
-        self.put(f"const auto points_ = [&](auto width_, {', '.join(parameters)}) {{")
-        self.depth += 1
-        self.put("constexpr int V = decltype(width_)::value;")
-        packs: dict[int, str] = {}  # position of the statement: its pack
-        for position, s in enumerate(statements):
-            if self.lies_along(s, varying):
-                packs[position] = f"x{position}_"
-                where = self.index(s.index, "at_")
-                kind = MEMORY_TYPES[self.kernel.operands[s.operand].dtype]
-                if isinstance(s, Load) or s.add:
-                    value = f" = symnet_read<V>(p{s.operand} + {where})"
-                else:
-                    value = ""
-                const = "const " if isinstance(s, Load) else ""
-                self.put(f"{const}symnet_pack<{kind}, V> {packs[position]}{value};")
-                if isinstance(s, Load):
-                    self.dtypes[s.name] = s.dtype
-            elif not isinstance(s, Store) and s.name not in varying:
-                self.statement(s, "at_")
-        before, self.lines = self.lines, []
-        self.depth += 1
-        for position, s in enumerate(statements):
-            if position in packs and isinstance(s, Load):
-                self.define(s.name, self.truth(f"{packs[position]}.v[e_]", s.dtype), s.dtype)
-            elif position in packs:
-                place = f"{packs[position]}.v[e_]"
-                self.put(f"{place} = {self.stored(s, place)};")
-            elif isinstance(s, Store) or s.name in varying:
-                self.statement(s)
-        for a in stage.accumulators:
-            self.accumulate(a)
-        self.depth -= 1
-        inside, self.lines = self.lines, before
-        if inside:
-            self.put("#pragma unroll")
-            with self.block("for (int e_ = 0; e_ < V; e_++)"):
-                if any(re.search(rf"\bi{self.packed}\b", line) for line in inside):
-                    self.put(f"const long long i{self.packed} = at_ + e_;")
-                self.lines += inside
-        for position, s in enumerate(statements):
-            if position in packs and isinstance(s, Store):
-                guard = f"if ({self.store_guard}) " if self.store_guard else ""
-                where = self.index(s.index, "at_")
-                self.put(f"{guard}symnet_write(p{s.operand} + {where}, {packs[position]});")
-        self.depth -= 1
-        self.put("};")
-
-    def call_points(self, indices: list[str], item: str, first: str = "") -> None:
-        """`points_` for an item of the packed loop: a pack, or a single element behind them."""
-        front = "".join(f"{i}, " for i in indices)
-        offset = f"{first} + " if first else ""
-        single = f"points_(symnet_width<1>{{}}, {front}{offset}{item});"
-        if self.width == 1:
-            self.put(single)
-            return
-        w = self.width
-        self.put(
-            f"if ({item} < packs_) points_(symnet_width<{w}>{{}}, {front}{offset}{item} * {w});"
-        )
-        self.put(
-            f"else points_(symnet_width<1>{{}}, {front}{offset}packs_ * {w} + {item} - packs_);"
-        )
-
-    def split(self, position: str, loops: list[int], last: str) -> list[str]:
-        """Cut a linear position into indices: those of `loops` but the last, and an item of that,
-        of which there are `last`. Returns the names of all."""
-        if len(loops) == 1:
-            return [position]
-        self.put(f"long long rest_ = {position};")
-        self.put(f"const long long item_ = symnet_last(rest_, {last});")
-        for loop in loops[-2:0:-1]:
-            self.put(f"const long long j{loop}_ = symnet_last(rest_, s{loop});")
-        return ["rest_", *(f"j{loop}_" for loop in loops[1:-1]), "item_"]
 
     # ---- statements
 
@@ -296,9 +137,17 @@ class Emitter:
         self.dtypes[name] = dtype
         self.put(f"const {C_TYPES[dtype]} {name} = {value};")
 
-    def truth(self, element: str, dtype: str) -> str:
-        """The value of an element in memory."""
+    def value(self, element: str, dtype: str) -> str:
+        """The value of an element in memory: its truth, or the float32 that a half is."""
+        if dtype in HALVES:
+            return self.call(f"{dtype}_from_bits", [element], ["uint16"])
         return f"{element} != 0" if dtype == "bool" else element
+
+    def element(self, operand: int, where: str) -> str:
+        """An element of an operand as it is in memory."""
+        if self.fixed[operand]:
+            return f"symnet_fixed(p{operand} + {where})"
+        return f"p{operand}[{where}]"
 
     def statement(self, s: Statement, packed: str = "") -> None:
         if isinstance(s, Let):
@@ -306,8 +155,9 @@ class Emitter:
             assert FUNCTIONS[s.function].result_dtype(*dtypes) == s.dtype
             self.define(s.name, self.call(s.function, map(self.argument, s.args), dtypes), s.dtype)
         elif isinstance(s, Load):
-            element = f"p{s.operand}[{self.index(s.index, packed)}]"
-            self.define(s.name, self.truth(element, s.dtype), s.dtype)
+            element = self.element(s.operand, self.index(s.index, packed))
+            dtype = self.kernel.operands[s.operand].dtype
+            self.define(s.name, self.value(element, dtype), s.dtype)
         elif isinstance(s, Store):
             place = f"p{s.operand}[{self.index(s.index, packed)}]"
             guard = f"if ({self.store_guard}) " if self.store_guard else ""
@@ -325,9 +175,11 @@ class Emitter:
         """What a store writes."""
         value = self.argument(s.value)
         dtype = self.kernel.operands[s.operand].dtype
-        if not s.add:
-            return value
-        return self.call("add", [self.truth(place, dtype), value], [dtype, dtype])
+        half = dtype in HALVES
+        if s.add:
+            kinds = ["float32" if half else dtype] * 2
+            value = self.call("add", [self.value(place, dtype), value], kinds)
+        return self.call(f"{dtype}_bits", [value], ["float32"]) if half else value
 
     def _check(self, s: CheckIndex) -> None:
         value, size = self.argument(s.value), integer(s.size)
@@ -350,52 +202,6 @@ class Emitter:
     def accumulate(self, a: Accumulator) -> None:
         self.put(f"{a.name} = {self.step(a, a.dtype, a.name, self.argument(a.value))};")
 
-    def reduce(
-        self,
-        stage: Stage,
-        loops: list[int],
-        lanes: str,
-        start: str,
-        end: str = "total_",
-        first: str = "",
-    ) -> None:
-        """One pass of a lane over `loops`, whose items in the last loop `items_` counts, and what
-        all lanes found, combined.
-
-        start, end  the lane's first item, and where items end
-        first       where the outermost of the loops starts
-        """
-        wide = [a for a in stage.accumulators if needs_wide(a)]
-        for a in stage.accumulators:
-            self.begin(a)
-        for a in wide:
-            self.put(f"{C_TYPES[a.dtype]} {a.name} = 0;")
-        with self.block(""):
-            self.points(stage.loop, loops, stage)
-            if wide:
-                with self.block(f"for (long long from_ = {start}; from_ < {end};)"):
-                    self.put(
-                        f"const long long to_ = symnet_min({end}, from_ + {SUM_ITEMS} * {lanes});"
-                    )
-                    with self.block(f"for (; from_ < to_; from_ += {lanes})"):
-                        self._item(loops, "from_", first)
-                    for a in wide:
-                        self.put(f"{a.name}_wide += (double){a.name};")
-                        self.put(f"{a.name} = 0;")
-            else:
-                with self.block(
-                    f"for (long long from_ = {start}; from_ < {end}; from_ += {lanes})"
-                ):
-                    self._item(loops, "from_", first)
-        for a in stage.accumulators:
-            self.combine(a, lanes)
-
-    def _item(self, loops: list[int], position: str, first: str) -> None:
-        *indices, item = self.split(position, loops, "items_")
-        if first and indices:
-            indices[0] = f"{first} + {indices[0]}"
-        self.call_points(indices, item, "" if indices else first)
-
     def total(self, a: Accumulator) -> tuple[str, str]:
         """Name and dtype of what an accumulator's partial results are added up in."""
         return (f"{a.name}_wide", "float64") if needs_wide(a) else (a.name, a.dtype)
@@ -413,6 +219,17 @@ class Emitter:
         function = "columns" if self.kernel.form == "columns" else "rows"
         combine = f"[]({kind} x_, {kind} y_) {{ return {self.step(a, dtype, 'x_', 'y_')}; }}"
         self.put(f"{name} = symnet_reduce_{function}({name}, (int){lanes}, shared_, {combine});")
+
+
+def indices(emitter: Emitter, position: str, loops: Sequence[int]) -> None:
+    """Define the counters of `loops` from their linear position."""
+    if len(loops) == 1:
+        emitter.put(f"const long long i{loops[0]} = {position};")
+    elif loops:
+        emitter.put(f"long long left_ = {position};")
+        for loop in loops[:0:-1]:
+            emitter.put(f"const long long i{loop} = symnet_last(left_, s{loop});")
+        emitter.put(f"const long long i{loops[0]} = left_;")
 
 
 def integer(stride: Stride) -> str:

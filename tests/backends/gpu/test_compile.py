@@ -68,7 +68,7 @@ def test_hot_loops_move_sixteen_bytes_at_once(name):
     """Of what is known to be global memory; and nothing lies in memory of a thread's own."""
     kernels = sources(HOT[name])
     text = assembly(kernels)
-    assert re.search(r"\bld\.global\.v4\.[fub]32|\bld\.global\.v2\.[fub]64", text)
+    assert re.search(r"\bld\.global(\.nc)?\.(v4\.[fub]32|v2\.[fub]64)", text)
     if name not in ("rows", "blocks"):
         assert re.search(r"\bst\.global\.v4\.[fub]32|\bst\.global\.v2\.[fub]64", text)
     assert ".local" not in text

@@ -41,40 +41,64 @@ def test_text_of_a_map():
         "    const long long s2 = words.w[5];",
         "    const bool aligned_ = s2 % 4 == 0 && symnet_aligned(p0, 16) && "
         "symnet_aligned(p1, 16) && symnet_aligned(p2, 16);",
-        "    const long long packs_ = aligned_ ? s1 / 4 : 0;",
-        "    const long long items_ = s1 - packs_ * 3;",
-        "    const auto points_ = [&](auto width_, const long long i0, const long long at_) {",
+        "    const long long all_ = (long long)gridDim.x * 256;",
+        "    const auto fetch_ = [&](auto width_, long long from_, long long items_, long "
+        "long start_) {",
         "        constexpr int V = decltype(width_)::value;",
+        "        struct symnet_got {",
+        "            long long i0, at_;",
+        "            symnet_pack<float, V> x1_;",
+        "            symnet_pack<float, V> x2_;",
+        "        };",
+        "        long long rest_ = from_;",
+        "        const long long at_ = start_ + symnet_last(rest_, items_) * V;",
+        "        const long long i0 = rest_;",
+        "        return symnet_got {",
+        "            i0,",
+        "            at_,",
+        "            symnet_read_fixed<V>(p0 + at_),",
+        "            symnet_read_fixed<V>(p1 + i0 * s2 + at_),",
+        "        };",
+        "    };",
+        "    const auto points_ = [&](auto width_, const auto& got_) {",
+        "        constexpr int V = decltype(width_)::value;",
+        "        const long long i0 = got_.i0;",
+        "        const long long at_ = got_.at_;",
         "        const float v0 = symnet_float((unsigned int)words.w[6]);",
-        "        const symnet_pack<float, V> x1_ = symnet_read<V>(p0 + at_);",
-        "        const symnet_pack<float, V> x2_ = symnet_read<V>(p1 + i0 * s2 + at_);",
         "        symnet_pack<float, V> x5_;",
         "        #pragma unroll",
         "        for (int e_ = 0; e_ < V; e_++) {",
-        "            const float v1 = x1_.v[e_];",
-        "            const float v2 = x2_.v[e_];",
+        "            const float v1 = got_.x1_.v[e_];",
+        "            const float v2 = got_.x2_.v[e_];",
         "            const float v3 = symnet_mul(v2, v1);",
         "            const float v4 = symnet_add(v3, v0);",
         "            x5_.v[e_] = v4;",
         "        }",
         "        symnet_write(p2 + i0 * s2 + at_, x5_);",
         "    };",
-        "    const long long total_ = s0 * items_;",
-        "    const long long all_ = (long long)gridDim.x * 256;",
-        "    for (long long from_ = (long long)blockIdx.x * 256 + threadIdx.x; from_ < total_; "
-        "from_ += all_) {",
-        "        long long rest_ = from_;",
-        "        const long long item_ = symnet_last(rest_, items_);",
-        "        if (item_ < packs_) points_(symnet_width<4>{}, rest_, item_ * 4);",
-        "        else points_(symnet_width<1>{}, rest_, packs_ * 4 + item_ - packs_);",
-        "    }",
+        "    const auto sweep_ = [&](auto width_, long long items_, long long start_) {",
+        "        const long long end_ = s0 * items_;",
+        "        long long from_ = (long long)blockIdx.x * 256 + threadIdx.x;",
+        "        for (; from_ + 1 * all_ < end_; from_ += 2 * all_) {",
+        "            const auto got0_ = fetch_(width_, from_, items_, start_);",
+        "            const auto got1_ = fetch_(width_, from_ + 1 * all_, items_, start_);",
+        "            points_(width_, got0_);",
+        "            points_(width_, got1_);",
+        "        }",
+        "        for (; from_ < end_; from_ += all_) {",
+        "            points_(width_, fetch_(width_, from_, items_, start_));",
+        "        }",
+        "    };",
+        "    const long long packs_ = aligned_ ? s1 / 4 : 0;",
+        "    sweep_(symnet_width<4>{}, packs_, 0);",
+        "    sweep_(symnet_width<1>{}, s1 - packs_ * 4, packs_ * 4);",
         "}",
     ]
     assert source.functions == (
         ("add", "float32", "float32"),
         ("mul", "float32", "float32"),
     )
-    assert not source.meets and source.width == 4
+    assert not source.meets and source.width == 4 and source.unroll == 2
 
 
 @pytest.mark.parametrize(
@@ -85,8 +109,8 @@ def test_text_of_a_map():
         (T.cast(d, "float32"), 2),  # by the widest element
         (b + b, 8),
         (T.cast(T.exp(b), "int8"), 4),  # exp is long enough as it is
-        (x.T + 1, 4),  # single reads, but packs are written
-        (x[:, ::2].T * 1, 4),
+        (x[:, ::2] * 1, 4),  # single reads, but packs are written
+        (x.T + 1, 1),  # by tiles
         (x[labels] + y, 4),  # rows are gathered, along them are packs
         (w[labels] * 2, 2),  # elements are gathered, after packs of indices
         (T.tanh(x).sum(axis=1), 4),
