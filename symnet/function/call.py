@@ -70,7 +70,7 @@ class Function:
         if mode.backend == "compiled":
             self._runner = build(signature, mode, profile, device)
             if profile:
-                self.profile = Profile(self._runner, name)
+                self.profile = Profile(self._runner, name, device)
         elif profile:
             warnings.warn(
                 f"profile=True measures compiled code; mode {mode.backend!r} is not measured, and "
@@ -378,7 +378,9 @@ class Function:
         if self._runner is not None:
             if args or kwargs or not self.inputs:
                 given = self._by_name(args, kwargs)
-                measurement = measure(self._private, self._arrays(given))
+                arrays = self._arrays(given)  # what is on the device is adopted anew by each call
+                ready = [a if type(a) is np.ndarray else b for a, b in zip(arrays, given)]
+                measurement = measure(self._private, ready)
             else:
                 measurement = so_far(self._runner)
         return Explanation(

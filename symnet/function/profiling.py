@@ -24,7 +24,7 @@ class Profile:
     `str(profile)` is a table, the longest first: share, microseconds per call, calls, step, line.
     """
 
-    def __init__(self, runner: Executable, name: str | None, device: str = "cpu"):
+    def __init__(self, runner: Executable, name: str | None, device: str):
         self._segments = runner if isinstance(runner, SegmentedRunner) else None
         self._runners = [r for r in runner.runners if r is not None]
         self._name = name

@@ -38,8 +38,10 @@ class Occupied:
         return f"{max(k.registers for k in self.kernels)} registers"
 
     def __str__(self) -> str:
-        each = ", then ".join(map(_taken, self.kernels))
-        return f"{each} (sm_{self.architecture})"
+        each = list(map(_taken, self.kernels))
+        if len(each) > 1:
+            each = [f"stage {k}: {text}" for k, text in enumerate(each)]
+        return f"{'; '.join(each)} (sm_{self.architecture})"
 
 
 def _taken(found: Resources) -> str:

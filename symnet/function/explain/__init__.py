@@ -66,7 +66,7 @@ class Explanation:
         name: str | None,
         runner: Executable | None,
         measurement: Measurement | None,
-        device: str = "cpu",
+        device: str,
     ):
         report, self._drawing = collect(signature, mode, name, runner, device, measurement)
         self._report = report

@@ -118,7 +118,7 @@ def kernels_text(report: Report) -> list[str]:
             told = f"in step {step} " if len(kernel.steps) > 1 else ""
             found += _wrapped(f"  {told}{operands_text(arrays)}", "    ")
         if kernel.machine is not None:
-            found.append(f"  {kernel.machine}")
+            found += _wrapped(f"  {kernel.machine}", "    ")
         found.append("")
         found += [f"    {text}".rstrip() for text in kernel.source.rstrip().splitlines()]
         found.append("")
