@@ -15,6 +15,7 @@ from symnet.backends.gpu.emit import emit, loops_over_rows, phases
 from symnet.backends.gpu.launch import Device, Launch, launch
 from symnet.backends.gpu.link import Linked, LinkedStep
 from symnet.backends.gpu.prelude import THREADS
+from symnet.backends.gpu.products import BoundMatmul, Helper, Products
 from symnet.backends.gpu.source import Source, Words
 from symnet.backends.words import itemsize, scalar_bits
 from symnet.kernels import permutation
@@ -30,23 +31,6 @@ class BoundKernel:
     source: Source
     launch: Launch
     words: np.ndarray
-    live: int
-
-
-@dataclass(frozen=True)
-class BoundMatmul:
-    """out = beta * out + alpha_const * alpha * a @ b, `batch` times; sizes and strides in elements.
-
-    live  the place, among the words that move, of the addresses of a, b, out and (or 0) alpha: a
-          product is called with addresses from device memory, since they may move
-    """
-
-    step: MatmulStep
-    guarded: bool
-    sizes: tuple[int, int, int, int]
-    a: tuple[int, int, int]  # strides of row, column, batch
-    b: tuple[int, int, int]
-    out: tuple[int, int, int]
     live: int
 
 
@@ -76,12 +60,13 @@ class Bound:
         self._registers = registers
         self._device = device
         self._allocate = allocate
-        for step in linked.steps:
+        self._products = Products(linked, self._number, self._base, self._move, allocate)
+        for position, step in enumerate(linked.steps):
             first = len(self.steps)
             if isinstance(step.step, KernelStep):
                 self.steps += self._kernel(step)
             elif isinstance(step.step, MatmulStep):
-                self.steps.append(self._matmul(step))
+                self.steps += self._matmul(position)
             else:
                 self.steps.append(self._shuffle(step))
             self.spans.append((first, len(self.steps)))
@@ -99,13 +84,19 @@ class Bound:
         storage, offset = place
         return self.addresses[storage] + self._number(offset) * itemsize(dtype)
 
-    def _move_address(self, place: Place, dtype: str) -> None:
-        (storage, offset), size = place, itemsize(dtype)
-        base = self.addresses[storage]
+    def _base(self, place: Place) -> int:
+        return self.addresses[place[0]]
+
+    def _move(self, base: int, offset: Ref, size: int) -> int:
+        """A word that moves, base + offset * size; its place."""
         if isinstance(offset, Reg):
             self.moving.append(lambda r: base + r[offset.number] * size)
         else:
             self.moving.append(lambda r: base + offset * size)
+        return len(self.moving) - 1
+
+    def _move_address(self, place: Place, dtype: str) -> None:
+        self._move(self._base(place), place[1], itemsize(dtype))
 
     def _move_number(self, ref: Reg) -> None:
         self.moving.append(lambda r: r[ref.number])
@@ -175,20 +166,13 @@ class Bound:
             return scalar_bits(value[1], value[2])
         return self._number(value)
 
-    def _matmul(self, linked: LinkedStep) -> BoundMatmul:
-        step = linked.step
-        first = len(self.moving)
-        for matrix in (step.a, step.b, step.out):
-            self._move_address(matrix.place, step.dtype)
-        if step.alpha is None:
-            self.moving.append(lambda r: 0)
-        else:
-            self._move_address(step.alpha, step.dtype)
-        strides = [
-            tuple(map(self._number, (m.row, m.column, m.batch))) for m in (step.a, step.b, step.out)
-        ]
-        sizes = tuple(map(self._number, (step.m, step.n, step.k, step.batch)))
-        return BoundMatmul(step, linked.guarded, sizes, *strides, first)  # type: ignore[arg-type]
+    def _matmul(self, position: int) -> list[BoundKernel | BoundMatmul]:
+        found: list[BoundKernel | BoundMatmul] = []
+        for order in self._products.bind(position):
+            if isinstance(order, Helper):
+                order = BoundKernel(order.source, Launch(order.grid), order.words, 0)
+            found.append(order)
+        return found
 
     def _shuffle(self, linked: LinkedStep) -> BoundKernel:
         step: ShuffleStep = linked.step

@@ -8,6 +8,7 @@ errors, and while it records everything that a CUDA stream refuses then is refus
 
 import bisect
 import ctypes
+import functools
 import threading
 import time
 import weakref
@@ -17,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from symnet.backends.gpu import host, launch
+from symnet.backends.gpu import host, host_blas, launch
 from symnet.backends.gpu.bind import BoundKernel, BoundMatmul
+from symnet.backends.gpu.blas import Blas
 from symnet.backends.gpu.compile import HOPPER
 from symnet.backends.gpu.device import DeviceArray
 from symnet.backends.gpu.prelude import THREADS
 from symnet.backends.gpu.source import Source
-from symnet.backends.words import itemsize
 from symnet.errors import CompilerError, OutOfMemoryError, RecordingError, TypeMismatchError
 from symnet.schedule.access import contiguous_strides
 
@@ -228,8 +229,13 @@ class EmulatedDevice:
 
     def _multiply(self, product: BoundMatmul, live: int, error: int) -> None:
         self._unchecked = True
-        if not (product.guarded and array_at(error, (), (), "int64")):
-            _multiply(product, array_at(live + 8 * product.live, (4,), (1,), "int64"))
+        self._blas.multiply(product, live, error)
+
+    @functools.cached_property
+    def _blas(self) -> Blas:
+        self._workspace = np.empty(2 * ALIGN, np.uint8)
+        start = self._workspace.ctypes.data
+        return Blas(host_blas.library(), 0, (-(-start // ALIGN) * ALIGN, ALIGN))
 
     # ---- time
 
@@ -294,31 +300,3 @@ class EmulatedDevice:
 
     def hand_over(self) -> None:
         pass
-
-
-def array_at(address: int, shape: Sequence[int], strides: Sequence[int], dtype: str) -> np.ndarray:
-    """Memory as an array; strides in elements, none negative."""
-    size = itemsize(dtype)
-    last = sum((n - 1) * s for n, s in zip(shape, strides)) if all(shape) else -1
-    buffer = (ctypes.c_char * ((last + 1) * size)).from_address(address)
-    return np.ndarray(shape, dtype, buffer, strides=[s * size for s in strides])
-
-
-def _multiply(step: BoundMatmul, live: np.ndarray) -> None:
-    """A matrix product, by NumPy."""
-    m, n, k, batch = step.sizes
-    dtype = step.step.dtype
-    addresses = live.tolist()
-
-    def matrix(address: int, rows: int, columns: int, strides: tuple[int, int, int]) -> np.ndarray:
-        row, column, across = strides
-        return array_at(address, (batch, rows, columns), (across, row, column), dtype)
-
-    a, b = matrix(addresses[0], m, k, step.a), matrix(addresses[1], k, n, step.b)
-    out = matrix(addresses[2], m, n, step.out)
-    scale = np.dtype(dtype).type(step.step.alpha_const)
-    if addresses[3]:
-        scale = scale * array_at(addresses[3], (), (), dtype)[()]
-    with np.errstate(all="ignore"):
-        product = np.matmul(a, b) * scale
-        out[...] = product if step.step.beta == 0 else step.step.beta * out + product

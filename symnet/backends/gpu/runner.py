@@ -28,6 +28,7 @@ from symnet.backends.gpu.link import Linked, registers
 from symnet.backends.gpu.memory import ALIGN, Arena, Places, Wish, too_large
 from symnet.backends.gpu.moving import Moving
 from symnet.backends.gpu.pending import ERROR, STATE, Pending
+from symnet.backends.gpu.products import LIVE
 from symnet.backends.gpu.residence import DeviceValue
 from symnet.backends.words import itemsize
 from symnet.errors import CompilerError, OutOfMemoryError, RecordingError, ShapeError
@@ -38,7 +39,6 @@ from symnet.schedule.program import Program, Ref, Reg, Storage, accesses
 BINDINGS = 16  # kept per program
 PLACES = 4  # device arrays per input and size that are read where they lie; others are copied
 SMALL = 1024  # bytes of an input or output that goes with the packet or the reply
-MATMUL = 4  # words of a product that move
 PIECE = 16  # bytes, of what lies in a packet or a reply
 REPLY = 4096  # bytes of small outputs, at most
 STAGE = 64 << 20  # bytes of the sequences of `map` that are on the device at a time
@@ -380,7 +380,7 @@ class GpuRunner:
         def number_of(ref: Ref) -> int:
             return values[ref.number] if isinstance(ref, Reg) else ref
 
-        live = sum(MATMUL if s.source is None else len(s.live) for s in self.linked.steps)
+        live = sum(LIVE if s.source is None else len(s.live) for s in self.linked.steps)
         packet = rounded(8 * live, PIECE)
         offsets = []
         wishes = []
