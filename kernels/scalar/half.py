@@ -2,6 +2,7 @@
 
 Rounding is to the nearest, ties to even, in integer arithmetic that every vector unit has; where
 subnormal results are rounded, an addition does it, whose last place is the least subnormal half.
+Processors with F16C, and those of ARM, have instructions for float16, which llvm.py takes instead.
 NaN stays NaN (the quiet one of its sign), and what rounds beyond the largest half becomes inf.
 """
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import platform
 from typing import Any
 
+import llvmlite.binding
 from llvmlite import ir
 
 from symnet.kernels.scalar.registry import FUNCTIONS
@@ -99,12 +102,39 @@ class LLVMTarget(Target):
         return self.builder.call(function, arguments)
 
 
+@functools.cache
+def converts_halves() -> bool:
+    """Whether this processor converts float32 to float16 and back; LLVM calls a library if not."""
+    if platform.machine() in ("aarch64", "arm64"):
+        return True
+    return bool(llvmlite.binding.get_host_cpu_features().get("f16c", False))
+
+
+def _converted_half(build: ir.IRBuilder, name: str, a: Any) -> Any:
+    """What the functions of float16 in half.py compute, by the processor's conversions."""
+    if name == "float16_from_bits":
+        return build.fpext(build.bitcast(a, ir.HalfType()), ir.FloatType())
+    half = build.fptrunc(a, ir.HalfType())
+    if name == "float16_bits":
+        return build.bitcast(half, ir.IntType(16))
+    return build.fpext(half, ir.FloatType())
+
+
+_CONVERSIONS = {
+    ("float16_from_bits", ("uint16",)),
+    ("float16_bits", ("float32",)),
+    ("round_float16", ("float32",)),
+}
+
+
 def emit(builder: ir.IRBuilder, name: str, dtypes: tuple[str, ...], arguments: list) -> Any:
     """The value of one of our functions at the builder's position.
 
     A definition of more than a few instructions becomes a private function of the module, written
     once and inlined by LLVM: a kernel with twenty calls of exp carries one copy of its text.
     """
+    if (name, tuple(dtypes)) in _CONVERSIONS and converts_halves():
+        return _converted_half(builder, name, arguments[0])
     function = FUNCTIONS[name]
     result = function.result_dtype(*dtypes)
     if function.inline:
