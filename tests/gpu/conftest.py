@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.extend([HERE, os.path.join(HERE, os.pardir, "backends", "gpu")])
+sys.path.insert(0, os.path.dirname(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "backends", "gpu"))
 
 import emulating
 import hardware
