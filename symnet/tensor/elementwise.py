@@ -17,6 +17,7 @@ import numpy as np
 
 from symnet.errors import TypeMismatchError
 from symnet.graph.types import FLOATS
+from symnet.graph.types import largest as largest_of
 from symnet.ops import (
     arithmetic,
     bits,
@@ -486,9 +487,9 @@ def nan_to_num(
     x = as_variable(x)
     if x.type.dtype not in FLOATS:
         return x  # type: ignore[return-value]
-    largest = float(np.finfo(x.type.dtype).max)
-    high = largest if posinf is None else posinf
-    low = -largest if neginf is None else neginf
+    most = largest_of(x.type.dtype)
+    high = most if posinf is None else posinf
+    low = -most if neginf is None else neginf
     finite = where(isnan(x), nan, x)
     return where(eq(x, np.inf), high, where(eq(x, -np.inf), low, finite))
 
