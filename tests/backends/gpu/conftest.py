@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from symnet.backends.gpu import back_end, host
 from symnet.backends.gpu import compile as cuda
-from symnet.backends.gpu import emulated
 
 sys.path.insert(0, os.path.dirname(__file__))
 
@@ -15,10 +15,12 @@ import emulating
 
 @pytest.fixture
 def on_device(monkeypatch):
-    """Inside a test, `symnet.function` runs on the emulated device."""
-    if emulated.compiler() is None:
+    """Inside a test, `symnet.function` runs on an emulated device that watches every buffer."""
+    if host.compiler() is None:
         pytest.skip("the emulated device needs a C++ compiler")
-    monkeypatch.setattr(emulating.build, "Runner", emulating.Emulating)
+    monkeypatch.setattr(back_end, "GpuRunner", emulating.Settling)
+    with emulating.device(apart=True) as made:
+        yield made
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,53 +1,64 @@
 """Functions on the emulated device, and tests of other rooms with their functions there."""
 
-import importlib
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from symnet.backends.cpu.runner import Runner
 from symnet.backends.gpu import compile as cuda
-from symnet.backends.gpu import emulated
-from symnet.backends.gpu.emulated import SMALL, EmulatedRunner
+from symnet.backends.gpu import devices, host
+from symnet.backends.gpu.emulated import EmulatedDevice
+from symnet.backends.gpu.link import link
+from symnet.backends.gpu.runner import GpuRunner
+from symnet.config import config
+from symnet.rewrite import optimise
+from symnet.schedule.buffers import plan
 
 TESTS = Path(__file__).resolve().parents[2]
 UNIT = 16  # kernels of a module
-
-build = importlib.import_module("symnet.function.build")
 calls = 0
 
 
-class Emulating(Runner):
-    """Takes the place of the CPU's runner in `symnet.function`; all calls go to the device."""
-
-    device = SMALL
-    downwards = False
-
-    def __init__(self, linked, inputs, shared, constants, origins, profile=False):
-        super().__init__(linked, inputs, shared, constants, origins, profile)
-        self.emulated = EmulatedRunner(
-            linked.program, inputs, shared, constants, origins, self.device, 0, self.downwards
-        )
+class Settling(GpuRunner):
+    """Tells errors at once, as the CPU does, also of calls without a result. Counts calls."""
 
     def run(self, arrays):
         global calls
         calls += 1
-        return self.emulated.run(arrays)
+        results = super().run(arrays)
+        self._pending.settle()
+        return results
 
-    def map(self, sequences, count, between=None, limit_ns=0):
-        results = []
-        sequences = [s.copy() for s in sequences]  # what is updated may be among them
-        for k in range(count):
-            results.append(self.run([s[k, ...] for s in sequences]))
-            if between is not None and between(k + 1):
-                break
-        outputs = self.program.outputs
-        if not results:
-            return [np.empty((0, *(0 for _ in o.shape)), o.dtype) for o in outputs]
-        return [np.stack(r) for r in zip(*results)]
+    def map(self, sequences, count, *args, **kwargs):
+        global calls
+        calls += count
+        return super().map(sequences, count, *args, **kwargs)
+
+
+@contextmanager
+def device(**circumstances):
+    """`symnet.function` compiles for an emulated device of its own."""
+    made = EmulatedDevice(**circumstances)
+    before = devices.use("emulated", made)
+    try:
+        with config.change(device="emulated"):
+            yield made
+    finally:
+        devices.use("emulated", before)
+
+
+def runner(inputs, outputs, updates=(), profile=False, on=None, **circumstances):
+    """A program on an emulated device, without what `symnet.function` does."""
+    results, _ = optimise([*outputs, *(v for _, v in updates)])
+    new = list(zip([s for s, _ in updates], results[len(outputs) :]))
+    program, planner = plan(inputs, results[: len(outputs)], new)
+    constants = [c.data for c in planner.constants]
+    return GpuRunner(
+        link(program), inputs, planner.shared, constants, planner.origins, profile,
+        on or EmulatedDevice(**circumstances),
+    )  # fmt: skip
 
 
 def mirrored(path, skip=(), only=()):
@@ -68,12 +79,12 @@ def mirrored(path, skip=(), only=()):
 
 
 def summary():
-    return f"emulated GPU: {len(emulated.built())} kernels built, {calls} calls of functions"
+    return f"emulated GPU: {len(host.built())} kernels built, {calls} calls of functions"
 
 
 def compile_everything():
     """NVRTC over all kernels built so far. Returns what to print."""
-    sources = sorted(emulated.built(), key=lambda s: s.entry)
+    sources = sorted(host.built(), key=lambda s: s.entry)
     units = [sources[k : k + UNIT] for k in range(0, len(sources), UNIT)]
     known = cuda.nvrtc().architectures
     lines = []

@@ -1,40 +1,26 @@
 """The emulated device: its own rules, and runs under every circumstance that must not matter."""
 
-import ctypes
 import functools
 
 import numpy as np
 import pytest
-from emulating import Emulating, build
+from emulating import runner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symnet
 import symnet.tensor as T
-from symnet.backends.gpu import emulated
+from symnet.backends.gpu import host
 from symnet.backends.gpu.bind import BoundKernel
-from symnet.backends.gpu.emulated import EmulatedRunner
 from symnet.backends.gpu.launch import Device
 from symnet.backends.gpu.source import Source
 from symnet.errors import BackendError, CompilerError, IndexOutOfBoundsError, ShapeError
-from symnet.rewrite import optimise
-from symnet.schedule.buffers import plan
 from symnet.tensor.shared_randomstreams import RandomStreams
 
-pytestmark = pytest.mark.skipif(emulated.compiler() is None, reason="no C++ compiler")
+pytestmark = pytest.mark.skipif(host.compiler() is None, reason="no C++ compiler")
 x, y = T.matrices("x", "y")
 i = T.lscalar("i")
 labels = T.lvector("labels")
-
-
-def runner(inputs, outputs, updates=(), **circumstances):
-    results, _ = optimise([*outputs, *(v for _, v in updates)])
-    new = list(zip([s for s, _ in updates], results[len(outputs) :]))
-    program, planner = plan(inputs, results[: len(outputs)], new)
-    constants = [c.data for c in planner.constants]
-    return EmulatedRunner(
-        program, inputs, planner.shared, constants, planner.origins, **circumstances
-    )
 
 
 def values(*shape, seed=0):
@@ -54,15 +40,14 @@ def source(text, meets=True):
 def run_text(text, count=256, grid=1, downwards=False):
     """Run a text whose first word is the address of `count` int64."""
     kernel = source(text)
-    emulated.prepare([kernel])
+    host.prepare([kernel])
     out = np.zeros(count + 1, np.int64)
     out = out[out.ctypes.data % 16 // 8 :][:count]  # aligned
     word = np.array([out.ctypes.data], np.int64)
     error = np.zeros(3, np.int64)
-    status = emulated._built[kernel](
-        ctypes.c_void_p(word.ctypes.data), None, ctypes.c_void_p(error.ctypes.data),
-        ctypes.c_uint(grid), ctypes.c_uint(256), ctypes.c_size_t(0), ctypes.c_int(downwards),
-    )  # fmt: skip
+    status = host.launchers[kernel](
+        word.ctypes.data, None, error.ctypes.data, grid, 256, 0, downwards
+    )
     return out, status, error
 
 
@@ -94,7 +79,7 @@ def test_threads_exchange_values(downwards):
 def test_threads_that_wait_in_vain_are_an_error(text):
     _, status, _ = run_text(text)
     assert status == 1
-    assert "waits in line" in emulated._complaint()
+    assert "waits in line" in host.complaint()
 
 
 @pytest.mark.parametrize("wrong", [False, True])
@@ -105,7 +90,7 @@ def test_packs_that_are_not_aligned_are_an_error(wrong):
     _, status, _ = run_text(text, count=520)
     assert status == wrong
     if wrong:
-        assert "an access of 16 bytes at 0x" in emulated._complaint()
+        assert "an access of 16 bytes at 0x" in host.complaint()
 
 
 @pytest.mark.parametrize("downwards", [False, True])
@@ -137,11 +122,11 @@ def test_reductions_of_groups(how, lanes, kind):
 
 def test_a_text_that_is_wrong():
     with pytest.raises(BackendError, match="nonsense"):
-        emulated.prepare([source("nonsense")])
+        host.prepare([source("nonsense")])
 
 
 def test_writing_beside_a_buffer_is_found(monkeypatch):
-    one = runner([x], [x + 1])
+    one = runner([x], [x + 1], apart=True)
     (step,) = one.linked.steps
     body = step.source.body.replace("symnet_write(p1 + at_,", "symnet_write(p1 + 4 + at_,")
     assert body != step.source.body
@@ -181,7 +166,7 @@ def test_the_order_of_threads_and_blocks_does_not_matter(shape):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(
     "circumstances",
-    [{}, {"offset": 8}, {"device": Device(132)}, {"device": Device(1, 0)}],
+    [{}, {"offset": 8}, {"geometry": Device(132)}, {"geometry": Device(1, 0)}],
     ids=["small device", "nothing aligned", "large device", "no shared memory"],
 )
 def test_values_are_those_of_the_cpu(circumstances, shape):
@@ -208,19 +193,19 @@ def test_few_long_rows_are_cut_into_parts(shape):
         T.any(x > 4, axis=1), x - y.mean(axis=1, keepdims=True),
     ]  # fmt: skip
     a, b = values(*shape), values(*shape, seed=1)
-    one = runner([x, y], outputs, device=Device(4))
+    one = runner([x, y], outputs, geometry=Device(4))
     found = one.run([a, b])
     assert max(parts(one)) > 1
     for f, wanted in zip(found, symnet.function([x, y], outputs)(a, b), strict=True):
         np.testing.assert_allclose(f, wanted, rtol=2e-5, atol=1e-6)
-    again = runner([x, y], outputs, device=Device(4), downwards=True).run([a, b])
+    again = runner([x, y], outputs, geometry=Device(4), downwards=True).run([a, b])
     assert [f.tobytes() for f in found] == [f.tobytes() for f in again]
 
 
 def test_few_tall_columns_are_cut_into_parts():
     outputs = [x.sum(axis=0), T.max(x * y, axis=0), T.nnet.softmax(x, axis=0)]
     a, b = values(30_000, 5), values(30_000, 5, seed=1)
-    one = runner([x, y], outputs, device=Device(4))
+    one = runner([x, y], outputs, geometry=Device(4))
     found = one.run([a, b])
     assert max(parts(one)) > 1
     for f, wanted in zip(found, symnet.function([x, y], outputs)(a, b), strict=True):
@@ -232,7 +217,7 @@ def test_rows_whose_values_are_overwritten_are_not_cut():
     total = symnet.shared(np.zeros(2, "float32"), name="total")
     mean = (x * total.dimshuffle(0, "x")).sum(axis=1)
     updates = [(total, total + mean + 1)]
-    one = runner([x], [], updates, device=Device(4))
+    one = runner([x], [], updates, geometry=Device(4))
     a = np.ones((2, 50_000), "float32")
     for _ in range(3):
         before = total.get_value()
@@ -251,7 +236,7 @@ def test_scatter_into_a_vector(n, bins, downwards):
     rng = np.random.default_rng(n)
     start, at = values(bins), rng.integers(-bins, bins, n)
     put = rng.integers(-9, 9, n).astype("float32")  # sums are exact
-    one = runner([v, w, labels], outputs, device=Device(4), downwards=downwards)
+    one = runner([v, w, labels], outputs, geometry=Device(4), downwards=downwards)
     added, last = one.run([start, put, at])
     wanted = start.astype("float64")
     np.add.at(wanted, at, put)
@@ -269,7 +254,7 @@ def test_scatter_of_rows_is_in_order(columns):
     rng = np.random.default_rng(columns)
     start, at = values(50, columns), rng.integers(0, 50, 2000)
     put = (values(2000, columns, seed=3) * 10.0 ** rng.integers(-6, 6, (2000, 1))).astype("float32")
-    one = runner([x, y, labels], outputs, device=Device(4))
+    one = runner([x, y, labels], outputs, geometry=Device(4))
     added, last = one.run([start, put, at])
     (binding,) = one._bindings.values()
     assert max(s.launch.owners for s in binding.bound.steps) > 1
@@ -283,7 +268,7 @@ def test_scatter_of_rows_is_in_order(columns):
 def test_scatter_with_several_indices():
     m, j = T.lvector("m"), T.lvector("j")
     w = T.vector("w")
-    one = runner([x, m, j, w], [T.inc_subtensor(x[m, j], w)], device=Device(4))
+    one = runner([x, m, j, w], [T.inc_subtensor(x[m, j], w)], geometry=Device(4))
     rng = np.random.default_rng(0)
     start, put = np.zeros((6, 7), "float32"), rng.integers(0, 9, 700).astype("float32")
     a, b = rng.integers(0, 6, 700), rng.integers(0, 7, 700)
@@ -300,9 +285,9 @@ def test_scatter_with_several_indices():
 def test_sizes_need_no_new_texts(rows, columns, seed):
     one = rows_and_columns()
     a, b = values(rows, columns, seed=seed), values(rows, columns, seed=seed + 1)
-    before = len(emulated.built()) if one._bindings else None
+    before = len(host.built()) if one._bindings else None
     found = one.run([a, b])
-    assert before in (None, len(emulated.built()))
+    assert before in (None, len(host.built()))
     for f, wanted in zip(found, [np.exp(a).sum(axis=1), a.sum(axis=0) * 2, a + b], strict=True):
         np.testing.assert_allclose(f, wanted, rtol=1e-5, atol=1e-5)
 
@@ -371,7 +356,7 @@ def test_a_failed_check_changes_nothing():
     assert np.array_equal(W.get_value(), before + 1)
 
 
-def test_errors_are_worded_as_on_the_cpu(monkeypatch):
+def test_errors_are_worded_as_on_the_cpu():
     z = T.matrix("z", shape=(None, 3))
     cases = [
         ([x, y], x + y, (values(2, 3), values(3, 3))),
@@ -381,9 +366,8 @@ def test_errors_are_worded_as_on_the_cpu(monkeypatch):
     ]
     for inputs, output, arguments in cases:
         texts = []
-        for where in (build.Runner, Emulating):
-            monkeypatch.setattr(build, "Runner", where)
-            f = symnet.function(inputs, output)
+        for where in ("cpu", "emulated"):
+            f = symnet.function(inputs, output, device=where)
             with pytest.raises((ShapeError, IndexOutOfBoundsError)) as caught:
                 f(*arguments)
             texts.append(str(caught.value).partition("\n")[0])

@@ -1,10 +1,10 @@
 """Random programs with the emulated device as one more column, compiled in every mode."""
 
+import emulating
 import numpy as np
 import pytest
-from emulating import Emulating
 
-from symnet.backends.gpu import emulated
+from symnet.backends.gpu import host
 from symnet.backends.gpu.link import link
 from symnet.errors import AssertionFailedError
 from symnet.rewrite import optimise
@@ -36,9 +36,7 @@ def built_together():
     """All kernels of a process's chunk are built in few units: one by one would take minutes."""
 
     def build(seeds):
-        emulated.prepare(
-            s for seed in seeds for name in COLUMNS for s in sources(seed, MODES[name])
-        )
+        host.prepare(s for seed in seeds for name in COLUMNS for s in sources(seed, MODES[name]))
 
     return build
 
@@ -56,15 +54,15 @@ def test_modes_agree(chunk, on_device, built_together):
 
 
 @pytest.mark.parametrize("chunk", range(4))
-def test_the_order_of_threads_does_not_matter(chunk, on_device, built_together, monkeypatch):
-    """From the last block and thread to the first: the same bits."""
+def test_circumstances_do_not_matter(chunk, on_device, built_together):
+    """From the last block and thread to the first, in an arena or not: the same bits."""
     seeds = SEEDS[chunk * PER_CHUNK : (chunk + 1) * PER_CHUNK]
     built_together(seeds)
     for seed in seeds:
         program = random_graph(seed)
         results = []
-        for downwards in (False, True):
-            monkeypatch.setattr(Emulating, "downwards", downwards)
-            results.append(run_program(program, MODES["compiled"]))
-        for one, other in zip(*([*r[0], *r[1]] for r in results), strict=True):
-            assert one.tobytes() == other.tobytes(), f"random_graph({seed})"
+        for circumstances in ({"apart": True}, {"downwards": True}, {}):
+            with emulating.device(**circumstances):
+                results.append(run_program(program, MODES["compiled"]))
+        for found in zip(*([*r[0], *r[1]] for r in results), strict=True):
+            assert len({a.tobytes() for a in found}) == 1, f"random_graph({seed})"
