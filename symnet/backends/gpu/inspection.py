@@ -130,6 +130,8 @@ def _blocks(kernel: BoundKernel) -> str:
     said = [f"{how.grid} block{'s' if how.grid > 1 else ''} of {THREADS} threads"]
     if how.lanes:
         said.append(f"{how.lanes} thread{'s' if how.lanes > 1 else ''} per row")
+    if how.keep:
+        said.append("rows kept in registers")
     if how.parts > 1:
         said.append(f"rows in {how.parts} parts")
     if how.shared:
@@ -138,7 +140,7 @@ def _blocks(kernel: BoundKernel) -> str:
 
 
 def _product(found: BoundMatmul) -> str:
-    return "cuBLAS, in TF32" if getattr(found, "tf32", False) else "cuBLAS"
+    return "cuBLAS, in TF32" if found.tf32 else "cuBLAS"
 
 
 def facts(runner: GpuRunner) -> list[tuple[str, str]]:
