@@ -11,7 +11,7 @@ from symnet.graph import dims
 from symnet.graph.dims import Dim, Size
 from symnet.graph.origin import Origin
 from symnet.graph.types import INTEGERS
-from symnet.graph.variables import Apply, Constant, Variable
+from symnet.graph.variables import Apply, Constant, SharedVariable, Variable
 from symnet.ops.elementwise import Elementwise
 from symnet.ops.shape import ShapeOf
 
@@ -97,7 +97,7 @@ class Shapes:
     # ---- what ops ask while they infer (graph.op.ShapeContext)
 
     def value(self, variable: Variable) -> Size:
-        size = self.value_or_none(variable)
+        size = self.size_or_none(variable)
         if size is None:
             raise NotASize(variable)
         return size
@@ -129,6 +129,29 @@ class Shapes:
     # ---- integer scalars as sizes
 
     def value_or_none(self, variable: Variable) -> Size | None:
+        """The value of an int64 scalar that kernels get from the shape program.
+
+        They read what depends on shared variables where it lies: on a device, a counter that each
+        call advances then never has to be known to the host.
+        """
+        size = self.size_or_none(variable)
+        return None if size is None or self._of_shared(size) else size
+
+    def _of_shared(self, size: Size) -> bool:
+        pending, seen = [size], set()
+        while pending:
+            top = pending.pop()
+            if not isinstance(top, Dim) or top.op == "dim" or top in seen:
+                continue
+            if top.op == "value":
+                if isinstance(top.args[0], SharedVariable):
+                    return True
+                continue
+            seen.add(top)
+            pending.extend(top.args)
+        return False
+
+    def size_or_none(self, variable: Variable) -> Size | None:
         """The value of an int64 scalar as a size, if the shape program can compute it."""
         if variable in self._values:
             return self._values[variable]

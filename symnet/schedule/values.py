@@ -346,7 +346,7 @@ class Values:
         return self._lets[key]
 
     def _check(self, node: Apply, index: Value) -> Value:
-        size = self.shapes.value_or_none(node.inputs[1])
+        size = self.shapes.size_or_none(node.inputs[1])
         if size is None:
             raise CompilerError("the size of an index check is not a size")
         # a uint64 beyond int64 turns negative when cast, and must not count from the end
