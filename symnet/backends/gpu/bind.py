@@ -147,8 +147,8 @@ class Bound:
             number += 1
         if number:
             words[places.in_shared] = how.in_shared
-        if how.keep:
-            source = emit(kernel, linked.live, linked.guarded, keep=(how.lanes, how.keep))
+        if how.keep is not None:
+            source = emit(kernel, linked.live, linked.guarded, keep=how.keep)
         if how.parts == 1:
             return [BoundKernel(source, how, words, first)]
         accumulators = sum(len(stage.accumulators) for stage in kernel.stages)

@@ -36,19 +36,19 @@ def emit(
     live: tuple[int, ...] = (),
     guarded: bool = False,
     phase: int | None = None,
-    keep: tuple[int, int] | None = None,
+    keep: tuple[int, int, int] | None = None,
 ) -> Source:
     """The CUDA text of a kernel.
 
     live     words that are read from device memory, in this order
     guarded  do nothing if a check has failed before: the kernel overwrites shared values
     phase    the stage that is computed, of rows that are cut into parts (see `rows.phases`)
-    keep     lanes of a row and items of a lane, of rows that are kept in registers
+    keep     of rows that are kept in registers: lanes, items of a lane, elements of an item
     """
     if phase is not None:
         return Part(kernel, live, guarded, phase).source()
     if keep is not None:
-        return KeptRows(kernel, live, guarded, *keep).source()
+        return KeptRows(kernel, live, guarded, keep).source()
     if is_crossed(kernel):
         return Tiles(kernel, live, guarded).source()
     forms = {

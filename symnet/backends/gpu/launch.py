@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from symnet.backends.gpu.packs import kept_registers
+from symnet.backends.gpu.packs import kept_bytes
 from symnet.backends.gpu.prelude import THREADS, WARP
 from symnet.backends.gpu.source import Source
 from symnet.backends.gpu.tiles import is_crossed, tiles_of
@@ -18,11 +18,11 @@ from symnet.schedule.kernel import Kernel
 BUSY = 1024  # threads of a multiprocessor that hide its memory's latency
 LANE_ITEMS = 8  # items of a lane below which a row takes no more lanes, if the device is busy
 PART_ITEMS = 16  # items of a lane, of rows that are cut into parts: a launch more has to pay
-SEGMENT = 8  # lanes whose packs are a line of memory, which a row takes if it has them
+SEGMENT = 8  # lanes whose packs are a line of memory
 NARROW = 8  # columns side by side that a block takes at least: a sector of memory
-KEPT = 64  # registers of a lane that rows are kept in, where more lanes would do as well
-MOST_KEPT = 128  # where they would not
-STEPS = (1, 2, 3, 4, 6, 8, 12, 16)  # items of a lane for which there is a text
+KEPT = 128  # bytes of a row that a lane keeps in registers, where more lanes would do as well
+MOST_KEPT = 256  # where they would not
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # items of a lane for which there is a text
 OWNER_ITEMS = 8  # indices of a scatter per owner, at least
 ROW_ALIGN = 16  # bytes, of a row of scratch
 
@@ -59,7 +59,7 @@ class Launch:
     parts      of a row: with more than one a kernel is as many launches as it has stages
     tiles      sets of rows that a block has at the same time
     owners     of a scatter's destinations
-    keep       items of a lane, of rows that are kept in registers; 0 where they are not
+    keep       of rows that are kept in registers: lanes, items of a lane, elements of an item
     """
 
     grid: int
@@ -71,7 +71,7 @@ class Launch:
     parts: int = 1
     tiles: int = 0
     owners: int = 0
-    keep: int = 0
+    keep: tuple[int, int, int] | None = None
 
 
 def launch(
@@ -110,9 +110,9 @@ def launch(
         return Launch(0, 1)
     items = _items(extents[kernel.kept : kernel.loops], source.width)
     busy = device.multiprocessors * BUSY
-    found = _kept(kernel, rows, items, busy)
-    if found is not None:
-        lanes, keep = found
+    keep = _kept(kernel, rows, extents[-1], source.width, busy)
+    if keep is not None:
+        lanes = keep[0]
         none = (0,) * sum(o.per_thread for o in kernel.operands)
         grid = min(_ceil(rows * lanes, THREADS), most)
         return Launch(grid, lanes, in_shared=bool(none), scratch=none, keep=keep)
@@ -147,17 +147,25 @@ def launch(
     return Launch(grid, lanes, shared, near, row_bytes, 0 if near else grid * groups)
 
 
-def _kept(kernel: Kernel, rows: int, items: int, busy: int) -> tuple[int, int] | None:
-    """Lanes, and items of a lane, for rows to be kept in registers; None if they are not."""
-    each = kept_registers(kernel)
-    if not each or not items:
+def _kept(
+    kernel: Kernel, rows: int, length: int, width: int, busy: int
+) -> tuple[int, int, int] | None:
+    """How rows are kept in registers; None if they are not."""
+    each = kept_bytes(kernel)
+    if not each or not length:
         return None
-    few = max(KEPT // each, 1)
-    lanes = min(SEGMENT, _power_of_two(items))
+    if length % width:  # the next row is not aligned
+        width = 1
+    items = _ceil(length, width)
+    few = max(KEPT // (each * width), 1)
+    lanes = min(SEGMENT, _power_of_two(_ceil(items, 2)))
+    if width == 1:
+        lanes = min(WARP, _power_of_two(_ceil(items, 4)))
     while lanes < THREADS and (items > few * lanes or (2 * lanes <= items and rows * lanes < busy)):
         lanes *= 2
-    keep = next((n for n in STEPS if n * lanes >= items), 0)
-    return (lanes, keep) if keep and keep * each <= MOST_KEPT else None
+    count = next((n for n in STEPS if n * lanes >= items), 0)
+    fits = count and count * each * width <= MOST_KEPT
+    return (lanes, count, width) if fits else None
 
 
 def _items(extents: Sequence[int], width: int) -> int:

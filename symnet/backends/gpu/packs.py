@@ -88,15 +88,20 @@ def packs(kernel: Kernel) -> tuple[int, list[str]]:
     return width, conditions
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kept:
-    """A pack that a lane of a row keeps in registers, from one stage of the kernel to another."""
+    """A pack per item that a lane of a row keeps in registers from one stage to another.
+
+    loaded    from memory, in the first stage; else it is scratch, and stored there
+    register  its number; scratch may take that of what is read for the last time
+    """
 
     operand: int
     index: Index
     first: int
     last: int
-    loaded: bool  # from memory, in the first stage; else it is scratch, and stored there
+    loaded: bool
+    register: int = -1
 
 
 def kept(kernel: Kernel) -> list[Kept]:
@@ -110,32 +115,60 @@ def kept(kernel: Kernel) -> list[Kept]:
         moving = varying(statements, loop)
         defined = {s.name for s in statements if not isinstance(s, Store)}
         for s in statements:
-            scratch = isinstance(s, (Load, Store)) and kernel.operands[s.operand].per_thread
+            if not isinstance(s, (Load, Store)):
+                continue
+            scratch = kernel.operands[s.operand].per_thread
             if scratch and not lies_along(s, loop, moving):
                 return []
             if not (isinstance(s, Load) or scratch) or not lies_along(s, loop, moving):
                 continue
-            assert isinstance(s, (Load, Store))
             if not defined.isdisjoint(n for n, _ in s.index.values):
                 continue
-            before = found.get((s.operand, s.index))
-            first = before.first if before else number
-            loaded = before.loaded if before else isinstance(s, Load)
-            found[s.operand, s.index] = Kept(s.operand, s.index, first, number, loaded)
-    again = any(k.last > k.first for k in found.values())
-    return list(found.values()) if again else []
+            key = s.operand, s.index
+            if key in found:
+                found[key].last = number
+            else:
+                found[key] = Kept(s.operand, s.index, number, number, isinstance(s, Load))
+    all_kept = list(found.values())
+    if all(k.last == k.first for k in all_kept):
+        return []
+    _number(kernel, all_kept)
+    return all_kept
 
 
-def kept_registers(kernel: Kernel) -> int:
-    """Registers of 4 bytes that keeping takes per item of a lane; 0 if nothing is kept."""
-    found = kept(kernel)
-    width, _ = packs(kernel)
-    most = 0
-    for number in range(len(kernel.stages)):
-        live = [k for k in found if k.first <= number <= k.last]
-        sizes = [itemsize(kernel.operands[k.operand].dtype) for k in live]
-        most = max(most, sum(-(-size * width // 4) for size in sizes))
-    return most
+def _number(kernel: Kernel, all_kept: list[Kept]) -> None:
+    """Give registers. Scratch takes those of what is read for the last time where it is stored."""
+    stages = list(inside(kernel))
+    count = 0
+    for k in all_kept:
+        for other in all_kept if not k.loaded else ():
+            same = kernel.operands[other.operand].dtype == kernel.operands[k.operand].dtype
+            sharing = [t for t in all_kept if t.register == other.register]
+            if same and other.register >= 0 and all(_is_over(t, k, stages) for t in sharing):
+                k.register = other.register
+                break
+        if k.register < 0:
+            k.register = count
+            count += 1
+
+
+def _is_over(t: Kept, k: Kept, stages: list[tuple[Statement, ...]]) -> bool:
+    """Whether `t` is not needed any more when scratch `k` is first stored."""
+    if t.last != k.first:
+        return t.last < k.first
+    statements = stages[k.first]
+    stored = min(n for n, s in enumerate(statements) if _is_of(s, k) and isinstance(s, Store))
+    return all(n < stored for n, s in enumerate(statements) if _is_of(s, t))
+
+
+def _is_of(s: Statement, k: Kept) -> bool:
+    return isinstance(s, (Load, Store)) and (s.operand, s.index) == (k.operand, k.index)
+
+
+def kept_bytes(kernel: Kernel) -> int:
+    """What keeping takes of a lane's registers per element; 0 if nothing is kept."""
+    sizes = {k.register: itemsize(kernel.operands[k.operand].dtype) for k in kept(kernel)}
+    return sum(sizes.values())
 
 
 def fetched(statements: Sequence[Statement]) -> dict[int, Load | Store]:

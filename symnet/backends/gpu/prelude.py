@@ -56,7 +56,7 @@ template <int V, typename T> SYMNET_FUNCTION symnet_pack<T, V> symnet_read_fixed
 { return symnet_read<V>(p); }
 template <typename T> SYMNET_FUNCTION T symnet_fixed(const T* p) { return *p; }
 #endif
-/* a pack of elements that do not lie side by side */
+/* a pack of elements that do not lie side by side, or are not aligned */
 template <int V, typename T>
 SYMNET_FUNCTION symnet_pack<T, V> symnet_gather(const T* p, long long stride)
 {
@@ -75,6 +75,12 @@ template <int V, typename T> SYMNET_FUNCTION void symnet_write(T* p, const symne
 {
     SYMNET_CHECK_ALIGNED(p, sizeof(T) * V);
     *reinterpret_cast<symnet_pack<T, V>*>(p) = x;
+}
+template <int V, typename T>
+SYMNET_FUNCTION void symnet_write(T* p, const symnet_pack<T, V>& x, bool aligned)
+{
+    if (aligned) symnet_write(p, x);
+    else for (int k = 0; k < V; k++) p[k] = x.v[k];
 }
 SYMNET_FUNCTION bool symnet_aligned(const void* p, int bytes)
 { return (unsigned long long)p % bytes == 0; }

@@ -5,9 +5,10 @@ KeptRows   rows that fit into the registers of their lanes
 Part       one stage of few long rows, each of which several groups share
 """
 
-from collections.abc import Container, Iterable, Sequence
+import contextlib
+from collections.abc import Container, Iterable, Iterator, Sequence
 
-from symnet.backends.gpu.packs import kept
+from symnet.backends.gpu.packs import Kept, kept
 from symnet.backends.gpu.prelude import MEMORY_TYPES, THREADS, WARP
 from symnet.backends.gpu.statements import indices
 from symnet.backends.gpu.sweep import Sweeping
@@ -154,17 +155,23 @@ class Rows(Sweeping):
 class KeptRows(Rows):
     """Rows whose elements stay in registers from stage to stage: memory is read once.
 
-    A lane has `items` packs of the row at most, all of whose loads are on their way together. The
-    number of lanes is known, so that addresses differ by constants and exchanges need no loop.
+    A lane has `items` of the row at most, packs or (of rows whose length is no multiple of a pack)
+    single elements; their loads are on their way together. The number of lanes is known, so that
+    addresses differ by constants and exchanges need no loop.
     """
 
     def __init__(
-        self, kernel: Kernel, live: tuple[int, ...], guarded: bool, lanes: int, items: int
+        self,
+        kernel: Kernel,
+        live: tuple[int, ...],
+        guarded: bool,
+        keep: tuple[int, int, int],
     ):
         super().__init__(kernel, live, guarded)
-        self.lanes = lanes
-        self.items = items
+        self.lanes, self.items, self.width = keep
         self.kept = kept(kernel)
+        if self.width > 1:
+            self.if_aligned = ", aligned_"
 
     def body(self) -> None:
         k = self.kernel
@@ -173,6 +180,7 @@ class KeptRows(Rows):
             self.put(f"__shared__ unsigned long long shared_[{THREADS // WARP}];")
         else:
             self.put("unsigned long long* const shared_ = nullptr;")
+        self.put(f"constexpr int V = {self.width};")
         self.put(f"constexpr int lanes_ = {self.lanes}, groups_ = {THREADS} / lanes_;")
         self.put("const int group_ = (int)threadIdx.x / lanes_;")
         self.put("const int lane_ = (int)threadIdx.x % lanes_;")
@@ -181,62 +189,73 @@ class KeptRows(Rows):
         self.put(f"const int length_ = (int)s{self.packed};")
         self.alignment()
         tiles = "long long tile_ = blockIdx.x; tile_ < tiles_; tile_ += gridDim.x"
-        with self.block("const auto tiles_of_ = [&](auto width_)", ";"):
-            self.put("constexpr int V = decltype(width_)::value;")
-            self.put(f"constexpr int N = {self.items * self.width} / V;")
-            with self.block(f"for ({tiles})"):
-                self.row_of_tile(loops)
-                for number, stage in enumerate(k.stages):
-                    self.row(stage.row, "real_ && lane_ == 0")
-                    if stage.loop or stage.accumulators:
-                        self.store_guard = "real_"
-                        self._stage(number, stage)
-        w = self.width
-        if w > 1:
-            self.put(f"if (aligned_ && length_ % {w} == 0) tiles_of_(symnet_width<{w}>{{}});")
-            self.put("else tiles_of_(symnet_width<1>{});")
-        else:
-            self.put("tiles_of_(symnet_width<1>{});")
+        with self.block(f"for ({tiles})"):
+            self.row_of_tile(loops)
+            for number, stage in enumerate(k.stages):
+                self.row(stage.row, "real_ && lane_ == 0")
+                if stage.loop or stage.accumulators:
+                    self.store_guard = "real_"
+                    self._stage(number, stage)
 
     def _stage(self, number: int, stage: Stage) -> None:
         self.begin_all(stage.accumulators)
-        loads = []
-        for slot, k in enumerate(self.kept):
-            if k.first == number:
+        here = [k for k in self.kept if k.first == number]
+        loads = [k for k in here if k.loaded]
+        defined = {k.register for k in self.kept if k.first < number}
+        for k in here:
+            if k.register not in defined:
                 kind = MEMORY_TYPES[self.kernel.operands[k.operand].dtype]
-                self.put(f"symnet_pack<{kind}, V> k{slot}_[N];")
-                if k.loaded:
-                    fixed = "_fixed" if self.fixed[k.operand] else ""
-                    where = self.index(k.index, "at_")
-                    loads.append(f"k{slot}_[n_] = symnet_read{fixed}<V>(p{k.operand} + {where});")
-        each = "for (int n_ = 0; n_ < N; n_++)"
-        here = "(n_ * lanes_ + lane_) * V"
-        if loads:  # behind the end the last item is read again: no branch comes between the loads
-            self.put("#pragma unroll")
-            with self.block(each):
-                self.put(f"const int at_ = symnet_min({here}, length_ - V);")
-                for line in loads:
-                    self.put(line)
-        slots = {(k.operand, k.index): f"k{slot}_[n_]" for slot, k in enumerate(self.kept)}
+                self.put(f"symnet_pack<{kind}, V> k{k.register}_[{self.items}] = {{}};")
+                defined.add(k.register)
+        if loads and self.width > 1:
+            with self.block("if (aligned_)"):
+                self._load(loads, "read")
+            with self.block("else"):
+                self._load(loads, "gather")
+        elif loads:
+            self._load(loads, "read")
+        names = {(k.operand, k.index): f"k{k.register}_[n_]" for k in self.kept}
         packed = {
-            position: slots[s.operand, s.index]
+            position: names[s.operand, s.index]
             for position, s in enumerate(stage.loop)
-            if isinstance(s, (Load, Store)) and self._in_registers(s, slots)
+            if isinstance(s, (Load, Store)) and self._in_registers(s, names)
         }
-        self.put("#pragma unroll")
-        with self.block(each):
-            self.put(f"const int at_ = {here};")
-            with self.block("if (at_ < length_)"):
-                self.point(stage.loop, stage, packed)
+        with self._each():
+            self.point(stage.loop, stage, packed)
         for a in stage.accumulators:
             if needs_wide(a):
                 self.put(f"{a.name}_wide = (double){a.name};")
             self.combine(a, "lanes_")
         self.narrow(stage)
 
-    def _in_registers(self, s: Load | Store, slots: Container[tuple[int, Index]]) -> bool:
+    def _load(self, loads: Iterable[Kept], how: str) -> None:
+        with self._each():
+            for k in loads:
+                fixed = "_fixed" if self.fixed[k.operand] else ""
+                where = f"p{k.operand} + {self.index(k.index, 'at_')}"
+                stride = ", 1" if how == "gather" else ""
+                self.put(f"k{k.register}_[n_] = symnet_{how}{fixed}<V>({where}{stride});")
+
+    @contextlib.contextmanager
+    def _each(self) -> Iterator[None]:
+        """A loop over a lane's items."""
+        self.put("#pragma unroll")
+        with self.block(f"for (int n_ = 0; n_ < {self.items}; n_++)"):
+            self.put("const int at_ = (n_ * lanes_ + lane_) * V;")
+            with self.block("if (at_ < length_)"):
+                yield
+
+    def _in_registers(self, s: Load | Store, names: Container[tuple[int, Index]]) -> bool:
         scratch = self.kernel.operands[s.operand].per_thread
-        return (s.operand, s.index) in slots and (isinstance(s, Load) or scratch)
+        return (s.operand, s.index) in names and (isinstance(s, Load) or scratch)
+
+    def pack_in_memory(self, s: Load | Store) -> str:
+        if self.width == 1:
+            return super().pack_in_memory(s)
+        aligned = super().pack_in_memory(s)
+        where = f"p{s.operand} + {self.index(s.index, 'at_')}"
+        fixed = "_fixed" if self.fixed[s.operand] else ""
+        return f"aligned_ ? {aligned} : symnet_gather{fixed}<V>({where}, 1)"
 
 
 class Part(Rows):

@@ -5,8 +5,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from symnet.backends.gpu.instructions import function_text
 from symnet.backends.gpu.prelude import PRELUDE
-from symnet.kernels.scalar.c import c_source
 from symnet.schedule.kernel import Kernel
 
 
@@ -74,9 +74,6 @@ def module_text(sources: Iterable[Source], prelude: str = PRELUDE, named: bool =
     """A translation unit of several kernels; scalar functions that they share are in it once."""
     sources = list(sources)
     functions = sorted({f for s in sources for f in s.functions})
-    parts = [prelude, *(_function(*f) for f in functions)]
+    parts = [prelude, *(function_text(*f) for f in functions)]
     parts += [s.body.replace("ENTRY", s.entry) if named else s.body for s in sources]
     return "\n".join(parts)
-
-
-_function = functools.cache(c_source)

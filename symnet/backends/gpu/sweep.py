@@ -30,6 +30,8 @@ WRITTEN_OUT = 96  # operations that are written out for the items taken together
 class Sweeping(Emitter):
     """An emitter of kernels that go over points in packs."""
 
+    if_aligned = ""  # an argument of writes: packs are aligned where they are used
+
     def __init__(self, kernel: Kernel, live: tuple[int, ...], guarded: bool):
         super().__init__(kernel, live, guarded)
         self.packed = packed_loop(kernel)
@@ -58,7 +60,7 @@ class Sweeping(Emitter):
             kind = MEMORY_TYPES[self.kernel.operands[s.operand].dtype]
             if position in along or (isinstance(s, Load) and s.name in moving):
                 fields.append(f"symnet_pack<{kind}, V> {name};")
-                values.append(self._pack(s))
+                values.append(self.pack_in_memory(s))
                 packed[position] = f"got_.{name}"
             elif isinstance(s, Load):
                 fields.append(f"{kind} {name};")
@@ -95,7 +97,7 @@ class Sweeping(Emitter):
     def _lambda(self, name: str, parameters: str):  # type: ignore[no-untyped-def]
         return self.block(f"const auto {name} = [&]({parameters})", ";")
 
-    def _pack(self, s: Load | Store) -> str:
+    def pack_in_memory(self, s: Load | Store) -> str:
         """A pack from memory; `at_` is where it starts."""
         fixed = "_fixed" if self.fixed[s.operand] else ""
         where = f"p{s.operand} + {self.index(s.index, 'at_')}"
@@ -171,7 +173,7 @@ class Sweeping(Emitter):
             s = statements[position]
             guard = f"if ({self.store_guard}) " if self.store_guard else ""
             where = self.index(s.index, "at_")  # type: ignore[union-attr]
-            self.put(f"{guard}symnet_write(p{s.operand} + {where}, {name});")  # type: ignore[union-attr]
+            self.put(f"{guard}symnet_write(p{s.operand} + {where}, {name}{self.if_aligned});")  # type: ignore[union-attr]
 
     def _local_pack(self, position: int, s: Statement, packed: dict[int, str]) -> None:
         """Define the pack of a load that could not be made ahead, or of a store."""
@@ -179,7 +181,7 @@ class Sweeping(Emitter):
         kind = MEMORY_TYPES[self.kernel.operands[s.operand].dtype]
         name = packed[position] = f"x{position}_"
         const = "const " if isinstance(s, Load) else ""
-        value = f" = {self._pack(s)}" if isinstance(s, Load) or s.add else ""
+        value = f" = {self.pack_in_memory(s)}" if isinstance(s, Load) or s.add else ""
         self.put(f"{const}symnet_pack<{kind}, V> {name}{value};")
 
     def _packed_element(self, s: Statement, place: str) -> None:
