@@ -65,6 +65,7 @@ class Shapes:
         self.checks = []
         self._stated: set[Size] = set()
         self._values: dict[Variable, Size | None] = {}
+        self._of_shared: set[Variable] = set()  # scalars made of shared variables' values
         self._node: Apply | None = None
         for variable in sources:
             self.add_source(variable)
@@ -135,21 +136,7 @@ class Shapes:
         call advances then never has to be known to the host.
         """
         size = self.size_or_none(variable)
-        return None if size is None or self._of_shared(size) else size
-
-    def _of_shared(self, size: Size) -> bool:
-        pending, seen = [size], set()
-        while pending:
-            top = pending.pop()
-            if not isinstance(top, Dim) or top.op == "dim" or top in seen:
-                continue
-            if top.op == "value":
-                if isinstance(top.args[0], SharedVariable):
-                    return True
-                continue
-            seen.add(top)
-            pending.extend(top.args)
-        return False
+        return None if variable in self._of_shared else size
 
     def size_or_none(self, variable: Variable) -> Size | None:
         """The value of an int64 scalar as a size, if the shape program can compute it."""
@@ -164,6 +151,8 @@ class Shapes:
             node = top.owner
             if node is None or top in self.sources or not _is_size_op(node):
                 self._values[top] = self._leaf(top)
+                if isinstance(top, SharedVariable):
+                    self._of_shared.add(top)
                 stack.pop()
                 continue
             missing = [v for v in node.inputs if v.type.ndim == 0 and v not in self._values]
@@ -171,6 +160,8 @@ class Shapes:
                 stack.extend(missing)
                 continue
             self._values[top] = self._combine(node)
+            if not isinstance(node.op, ShapeOf) and not self._of_shared.isdisjoint(node.inputs):
+                self._of_shared.add(top)
             stack.pop()
         return self._values[variable]
 
