@@ -21,6 +21,7 @@ from symnet.backends.cpu.tape import calls
 from symnet.config import config
 from symnet.errors import CompilerError, ShapeError, TypeMismatchError
 from symnet.graph.origin import Origin
+from symnet.graph.types import HALVES
 from symnet.graph.variables import SharedVariable, Variable
 from symnet.schedule.program import accesses
 
@@ -66,7 +67,8 @@ class LeasedFrame(Frame):
     storages  those arrays, kept alive
     roots     ids of the arrays that own the memory the program overwrites
     alone     whether the number of threads makes no difference to it
-    cells     for each scalar input the id of an array of this frame, and a view to write its number
+    cells     for each scalar input the id of an array of this frame, and a view to write its number;
+              halves have none
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class LeasedFrame(Frame):
         self.roots: Container[int] = ()
         self.alone = self.threads > 1 and not self.status[layout.SHARED_STEPS]
         self._arrays = [
-            None if o.shape else np.zeros((), o.dtype)
+            None if o.shape or o.dtype in HALVES else np.zeros((), o.dtype)
             for o in (runner.program.objects[n] for n in runner.input_numbers)
         ]
         self.cells = [
