@@ -9,7 +9,8 @@ from pathlib import Path
 
 _PREFIXES = (
     "OPENBLAS", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "NUMBA_", "XLA_", "JAX_", "TORCH",
-    "PYTENSOR", "SYMNET_", "LD_PRELOAD", "MALLOC_", "NPROC", "PYTHONMALLOC",
+    "PYTENSOR", "SYMNET_", "LD_PRELOAD", "MALLOC_", "NPROC", "PYTHONMALLOC", "CUDA_VISIBLE",
+    "CUDA_LAUNCH", "CUBLAS_WORKSPACE", "NVIDIA_TF32",
 )  # fmt: skip
 
 

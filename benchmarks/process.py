@@ -16,6 +16,7 @@ import symnet
 from .peers import Peer
 
 BLAS_CHOICES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+GPU_CHOICES = ("NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING")  # of products; of waiting
 _WORKER = Path(__file__).with_name("worker.py")
 _ROOT = Path(symnet.__file__).resolve().parents[1]
 
@@ -35,11 +36,12 @@ def environment(
 ) -> dict[str, str]:
     """The peer's environment: the same number of threads for all, caches below `scratch`.
 
-    Unless `keep`, the variables that force OpenBLAS's choice of kernels are taken out.
+    Unless `keep`, the variables that force OpenBLAS's choice of kernels are taken out, and on a
+    device those that change its products or make every launch wait.
     """
     env = dict(os.environ)
     if not keep:
-        for name in BLAS_CHOICES:
+        for name in (*BLAS_CHOICES, *(GPU_CHOICES if peer.on_device else ())):
             env.pop(name, None)
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     env |= dict.fromkeys((*names, "NPROC"), str(threads))  # NPROC: XLA's idea of the cores
@@ -58,7 +60,8 @@ def environment(
         # the peers live side by side, and XLA would take most of the device's memory at once
         env |= {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     if peer.name in ("symnet", "copy"):
-        flags = [f for f in env.get("SYMNET_FLAGS", "").split(",") if f and "threads=" not in f]
+        given = env.get("SYMNET_FLAGS", "").split(",")
+        flags = [f for f in given if f and not f.strip().startswith(("threads=", "device="))]
         env["SYMNET_FLAGS"] = ",".join([*flags, f"threads={threads}"])
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), env.get("PYTHONPATH"))))
     return env | (extra or {})

@@ -13,7 +13,7 @@ from symnet.version import __version__
 
 from . import machine, plots
 from .cases import Case
-from .process import BLAS_CHOICES
+from .process import BLAS_CHOICES, GPU_CHOICES
 from .runner import QUIET, Entry, Options, cases_on, peers_on
 from .verdicts import Verdict, quantity
 
@@ -162,7 +162,8 @@ def _machine(entries: list[Entry], options: Options, device: Facts) -> str:
     rows = [(key, str(value)) for key, value in (device | machine.describe()).items()]
     variables = machine.environment()
     if not options.keep_env:
-        variables = {k: v for k, v in variables.items() if k not in BLAS_CHOICES}
+        removed = BLAS_CHOICES if options.device == "cpu" else (*BLAS_CHOICES, *GPU_CHOICES)
+        variables = {k: v for k, v in variables.items() if k not in removed}
     rows.append(("environment", ", ".join(f"{k}={v}" for k, v in variables.items()) or "-"))
     for peer in dict.fromkeys(entry.peer for entry in entries if entry.versions):
         first = next(e for e in entries if e.peer == peer and e.versions)

@@ -67,7 +67,6 @@ class Session:
         self.peers = load("peers")
         self.peer = (self.peers.DEVICE_PEERS if on_device else self.peers.PEERS)[name]
         self.programs = {}
-        self.parameters = {}  # of the programs
 
     def setup(self, family: str, parameters: dict, slot: str = "") -> dict:
         try:
@@ -78,7 +77,6 @@ class Session:
             return {"unavailable": f"{error.name} is not installed"}
         except self.peers.Unavailable as error:
             return {"unavailable": str(error)}
-        self.parameters[slot] = family, parameters
         return {
             "versions": versions(self.peer.packages),
             "blas": load("machine").loaded_blas(),
@@ -90,12 +88,9 @@ class Session:
         return {"values": program.check(), "against": program.against}
 
     def facts(self, slot: str = "") -> dict:
-        """What the program tells of itself besides its time, a new one: finding it out may change
-        it."""
-        if not hasattr(self.programs[slot], "facts"):
-            return {"facts": {}}
-        family, parameters = self.parameters[slot]
-        return {"facts": build(self.peer, family, **parameters).facts()}
+        """What the program tells of itself besides its time."""
+        facts = getattr(self.programs[slot], "facts", None)
+        return {"facts": facts() if facts else {}}
 
     def device(self, name: str) -> dict:
         return load("accelerator").describe(name)

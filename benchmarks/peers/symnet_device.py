@@ -23,6 +23,7 @@ class _Device:
     def __init__(self, device: str, precision: str = "highest", **parameters: Any):
         symnet.config.float32_matmul_precision = precision
         self.where, self.device = device, devices.device(device)
+        self.given = {"device": device, "precision": precision, **parameters}
         super().__init__(**parameters)
 
     def function(self, inputs, outputs, **rest: object):
@@ -41,13 +42,14 @@ class _Device:
         self.finish()
 
     def facts(self) -> dict[str, float]:
-        """What an iteration orders once everything has been recorded; of a program that has not
-        run yet."""
+        """What an iteration orders once everything has been recorded. Of a program of its own:
+        one that was watched would be slower ever after."""
+        program = type(self)(**self.given)
         with Watch(self.device) as seen:
-            self.run(STEPS)
+            program.run(STEPS)
             seen.forget()
             for _ in range(STEPS):
-                self.once()
+                program.once()
         return {
             BESIDE: beside_one_replay(seen.events, STEPS),
             WAITS: seen.count("wait") / STEPS,
@@ -85,7 +87,8 @@ class Kernels(_Device, kernels.Program):
 
     def __init__(self, **parameters: Any):
         super().__init__(**parameters)
-        a, b, scale, shift = (symnet.shared(v) for v in self.data)
+        # shapes that are known, so that the new value goes where the old one lies
+        a, b, scale, shift = (symnet.shared(v, shape=v.shape) for v in self.data)
         value = {
             "add": lambda: a + b,
             "chain": lambda: T.sqrt(a * a + b * b) * T.nnet.sigmoid(a) - 0.1 * a,
@@ -94,8 +97,8 @@ class Kernels(_Device, kernels.Program):
             "transpose": lambda: a + b.T,
             "column-sum": lambda: a.sum(axis=0),
         }[self.kind]()
-        empty = np.zeros(self.data.a.shape if value.ndim == 2 else self.data.scale.shape, "float32")
-        self.out = symnet.shared(empty)
+        shape = self.data.a.shape if value.ndim == 2 else self.data.scale.shape
+        self.out = symnet.shared(np.zeros(shape, "float32"), shape=shape)
         updates = [(self.out, value)]
         self.launch = symnet.function([], [], updates=updates, device=self.where)
 

@@ -1,15 +1,20 @@
 """What is measured on a device: cases, the counting of orders, peers on the CPU, the report."""
 
+import ctypes
+import functools
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from symnet.benchmarks import command, compare, page, plots, report
+from symnet.backends.gpu import cuda, devices, host, host_blas, libraries
+from symnet.benchmarks import accelerator, command, compare, page, plots, report
 from symnet.benchmarks.cases import GROUPS, kernels, rows
 from symnet.benchmarks.cases.on_device import DEVICE_CASES
-from symnet.benchmarks.peers import DEVICE_PEERS
+from symnet.benchmarks.peers import DEVICE_PEERS, PEERS
 from symnet.benchmarks.peers.watch import Watch, beside_one_replay, stops
 from symnet.benchmarks.process import Worker, WorkerError, environment
 from symnet.benchmarks.runner import (
@@ -22,6 +27,7 @@ from symnet.benchmarks.runner import (
     run,
 )
 from symnet.benchmarks.verdicts import DEVICE_PROMISES, judge
+from symnet.benchmarks.worker import build
 
 KINDS = list(DEVICE_CASES["kernels"].variants)
 GPU = {"device": "NVIDIA H200", "driver": "580.1", "cuBLAS": "13.1.0"}
@@ -98,6 +104,20 @@ def test_the_copys_pattern_shows_a_part_that_is_missing():
     holed = pattern.copy()
     holed[990:] = 0
     assert relative_error(kernels.summary(holed), kernels.summary(pattern)) > 1e-3
+
+
+def test_the_environment_does_not_choose_for_the_peers(tmp_path, monkeypatch):
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setenv("SYMNET_FLAGS", "device=cuda,floatX=float32")
+    for name, peer in DEVICE_PEERS.items():
+        env = environment(peer, threads=2, scratch=tmp_path)
+        assert "NVIDIA_TF32_OVERRIDE" not in env and env["JAX_PLATFORMS"] == "cuda", name
+    assert "NVIDIA_TF32_OVERRIDE" not in report.markdown([], [], Options(device="cuda"), GPU)
+    for table in (PEERS, DEVICE_PEERS):
+        env = environment(table["symnet"], threads=2, scratch=tmp_path)
+        assert env["SYMNET_FLAGS"] == "floatX=float32,threads=2"
+    kept = environment(DEVICE_PEERS["jax"], threads=2, scratch=tmp_path, keep=True)
+    assert kept["NVIDIA_TF32_OVERRIDE"] == "1"
 
 
 # ---- counting orders
@@ -377,6 +397,8 @@ def test_what_is_told_once_or_of_each():
 @pytest.fixture(scope="module")
 def checked():
     """The whole suite as `symnet bench --device emulated` runs it."""
+    if host.compiler() is None:
+        pytest.skip("the emulated device needs a C++ compiler")
     options = Options(
         threads=2, quiet=True, device="emulated", peers=tuple(peers_on("emulated"))
     )  # fmt: skip
@@ -405,3 +427,59 @@ def test_what_is_missing_for_a_gpu_is_told_by_symnet(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # none, even where there is one
     with pytest.raises(DeviceMissing, match="no GPU can be used"):
         describe_device(Options(device="cuda"))
+
+
+# ---- symnet's programs on CUDA, with a CuPy over the host's memory (tests/backends/gpu)
+
+
+@functools.cache
+def cublas():
+    return ctypes.CDLL(str(host.library(host_blas.TEXT, "")))
+
+
+@pytest.fixture
+def cuda_device(monkeypatch):
+    if host.compiler() is None:
+        pytest.skip("the stand-in for a GPU needs a C++ compiler")
+    folder = Path(__file__).parents[1] / "backends" / "gpu"
+    monkeypatch.syspath_prepend(str(folder))
+    import fake_cupy
+
+    made = fake_cupy.make()
+    monkeypatch.setattr(cuda, "compile_module", fake_cupy.compile_module(made.machine))
+    device = cuda.CudaDevice(made, fake_cupy.Cublas(made.machine, cublas()))
+    before = devices.use("cuda", device)
+    yield device
+    devices.use("cuda", before)
+
+
+@pytest.mark.parametrize("name", DEVICE_CASES)
+def test_symnets_programs_with_cuda(cuda_device, name):
+    case = DEVICE_CASES[name]
+    for peer in {"copy", "symnet"} & set(case.peers):
+        variant = "transpose" if name == "kernels" else ""
+        parameters = case.parameters_of(variant, small=True)
+        program = build(DEVICE_PEERS[peer], case.family, device="cuda", **parameters)
+        expected = case.module.REFERENCES[program.against](**parameters)
+        assert relative_error(program.check(), expected) < case.tolerance
+        program.run(2)
+        if peer == "symnet":
+            facts = program.facts()
+            assert facts["launches beside one graph"] == facts["waits"] == 0
+
+
+def test_a_gpu_is_described(cuda_device, monkeypatch):
+    runtime = SimpleNamespace(
+        getDeviceProperties=lambda _: {"name": b"NVIDIA H200", "totalGlobalMem": 139 << 30},
+        driverGetVersion=lambda: 13010,
+        runtimeGetVersion=lambda: 13000,
+    )
+    cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime), __version__="14.2.0")
+    monkeypatch.setattr(libraries, "cupy", lambda: cupy)
+    monkeypatch.setattr(accelerator, "_cublas", lambda major: f"{major}.1.0")
+    monkeypatch.setattr(accelerator.kernels, "nvrtc", lambda: SimpleNamespace(version=(13, 0)))
+    facts = accelerator.describe("cuda")
+    assert (facts["device"], facts["memory"]) == ("NVIDIA H200", "139 GiB")
+    assert (facts["CUDA of the driver"], facts["CUDA"]) == ("13.1", "13.0")
+    assert (facts["cuBLAS"], facts["NVRTC"]) == ("13.1.0", "13.0")
+    assert "14.2.0" in facts["CuPy"] and facts["architecture"].startswith("sm_")
