@@ -20,7 +20,10 @@ from symnet.backends.cpu import cache
 from symnet.backends.gpu.source import Source, module_text
 from symnet.errors import BackendError
 
-OPTIONS = ("--std=c++17", "--fmad=false", "--ptxas-options=-v")
+OPTIONS = (
+    "--std=c++17", "--fmad=false", "--ptxas-options=-v",
+    "--device-as-default-execution-space",  # or NVRTC 13.0 and before refuse generic lambdas
+)  # fmt: skip
 HOPPER = 90  # the architecture that the performance aims are about
 
 _FORMAT = "symnet cuda 1"
@@ -69,7 +72,8 @@ def compile_module(sources: Iterable[Source], architecture: int = HOPPER) -> Mod
 
 def assembly(sources: Iterable[Source], architecture: int = HOPPER) -> str:
     """Kernels as PTX, the assembler of a virtual device. For people and tests; not kept."""
-    options = f"--gpu-architecture=compute_{architecture}", *OPTIONS[:2]
+    options = [o for o in OPTIONS if "ptxas" not in o]
+    options.append(f"--gpu-architecture=compute_{architecture}")
     code, _ = nvrtc().compile(module_text(sources), options, "PTX")
     return code.rstrip(b"\0").decode()
 
@@ -145,12 +149,19 @@ def nvrtc() -> Nvrtc:
     """The library, loaded once. Errors: BackendError."""
     for place in _places():
         try:
+            _load_builtins(Path(place))
             return Nvrtc(ctypes.CDLL(place))
         except OSError:
             continue
     raise BackendError(
         "CUDA's run-time compiler NVRTC was not found; pip install nvidia-cuda-nvrtc brings it"
     )
+
+
+def _load_builtins(library: Path) -> None:
+    """A library beside NVRTC, which it asks for by name: wheels of 13.0 do not say where it is."""
+    for place in library.parent.glob("libnvrtc-builtins.so.*") if library.is_absolute() else ():
+        ctypes.CDLL(str(place))
 
 
 def available() -> bool:

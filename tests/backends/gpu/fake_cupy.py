@@ -258,7 +258,7 @@ def _streams(machine, cuda):
     current = threading.local()
 
     class Stream:
-        def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
+        def __init__(self, null=False, non_blocking=False, ptds=False):
             self.ptr = NULL if null else machine.handle()
             assert null or non_blocking
             machine.queues.setdefault(self.ptr, [])
