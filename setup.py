@@ -40,7 +40,7 @@ setup(
         "symnet.kernels": "kernels",
         "symnet.benchmarks": "benchmarks",
     },
-    package_data={"symnet": ["py.typed"]},
+    package_data={"symnet": ["py.typed"], "symnet.kernels.gemm": ["gpu.cu"]},
     install_requires=[
         "numpy>=2.0",  # arrays, dtypes, the reference semantics
         "numba>=0.61",  # generated kernels to native code; brings llvmlite, which loads stored ones

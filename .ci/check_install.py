@@ -8,6 +8,7 @@ symnet.benchmarks; an install must not claim the bare names (docs/design/0001-la
 """
 
 import importlib
+import importlib.resources
 import importlib.util
 import sys
 
@@ -37,6 +38,8 @@ def main() -> None:
         raise SystemExit(f"{place!r} is not one of {', '.join(PLACES)}")
     for room in ROOMS:
         importlib.import_module(f"symnet.{room}")
+    text = importlib.resources.files("symnet.kernels.gemm").joinpath("gpu.cu").read_text()
+    assert "symnet_gemm" in text, "the text of GPU kernels is missing"
     assert callable(importlib.import_module("symnet.benchmarks").main)
     if place == "installed":
         for name in ("kernels", "benchmarks"):
