@@ -21,10 +21,13 @@ from symnet.backends.reference import evaluate
 from symnet.config import config
 from symnet.errors import DisconnectedInputError, ShapeError, TypeMismatchError
 from symnet.graph.traversal import ancestors
+from symnet.graph.types import FLOATS, HALVES, NUMPY_DTYPES, is_float
 from symnet.graph.variables import SharedVariable, Variable, make_shared
 
 LARGEST = 200.0  # magnitude that no value may exceed
 GAP = 3e-3  # distance that decisions keep from their border
+_NARROW = re.compile(r"\b(?:b?float16|float32)\b")
+_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 _SYMNET = types.SimpleNamespace(grad=grad, shared=make_shared)
 
 
@@ -54,13 +57,14 @@ class RandomProgram:
     updates: list[tuple[str, str]] = field(default_factory=list)
 
     def build(self, floats: str | None = None) -> Built:
-        """Make the graph, with fresh shared variables. `floats` replaces every float32 by it."""
+        """Make the graph, with fresh shared variables. `floats` replaces every float32, and halves,
+        by it."""
         space: dict[str, Any] = {"np": np, "T": T, "symnet": _SYMNET}
         values = self.input_values(floats)
         space.update({f"value_of_{k}": v for k, v in values.items()})
         with config.change(floatX=floats or "float32"):
             for _, text in self.lines:
-                exec(text if floats is None else text.replace("float32", floats), space)
+                exec(text if floats is None else _NARROW.sub(floats, text), space)
         names = [name for made, _ in self.lines for name in made]
         variables = {name: space[name] for name in names}
         inputs = [variables[n] for n in self.values if not isinstance(variables[n], SharedVariable)]
@@ -72,9 +76,9 @@ class RandomProgram:
         )
 
     def input_values(self, floats: str | None = None) -> dict[str, np.ndarray]:
-        """A copy of `values`, float32 ones converted to `floats`."""
+        """A copy of `values`, float32 ones and halves converted to `floats`."""
         return {
-            k: v.astype(floats) if floats and v.dtype == "float32" else v.copy()
+            k: v.astype(floats) if floats and _NARROW.fullmatch(v.dtype.name) else v.copy()
             for k, v in self.values.items()
         }
 
@@ -92,22 +96,27 @@ class RandomProgram:
         Derived from the program itself: its rounding error in float32, measured against the same
         program in float64, is what another order of the same operations may show again. That is a
         matter of luck where few elements are rounded, so there is a share of the largest value and
-        of 1, the size of what may have cancelled: as for float32 if anything is float32.
+        of 1, the size of what may have cancelled: as for float32 if anything is float32, and as
+        for halves if anything is one.
         """
         results = [a for part in self.expected() for a in part]
         better = [a for part in self.expected("float64") for a in part]
-        single = any("float32" in text for _, text in self.lines) or any(
-            v.dtype == "float32" for v in self.values.values()
-        )
-        share, least = (1e-5, 1e-6) if single else (1e-10, 1e-9)
+        kinds = {v.dtype.name for v in self.values.values()}
+        kinds.update(n for _, text in self.lines for n in _NARROW.findall(text))
+        share, least, times = 1e-10, 1e-9, 30.0
+        if halves := kinds & HALVES:
+            share = least = 16 * max(map(_EPS.__getitem__, halves))
+            times = 8.0
+        elif "float32" in kinds:
+            share, least = 1e-5, 1e-6
         bounds = []
         for result, exact in zip(results, better):
-            if result.dtype.kind != "f" or not result.size:
+            if not is_float(result) or not result.size:
                 bounds.append(0.0)
                 continue
-            error = float(np.abs(result.astype("float64") - exact).max())
+            error = float(np.abs(result.astype("float64") - exact.astype("float64")).max())
             scale = float(np.abs(exact).max())
-            bounds.append(30 * error + scale * share + least)
+            bounds.append(times * error + scale * share + least)
         return bounds[: len(self.outputs)], bounds[len(self.outputs) :]
 
     def prefix(self, count: int) -> "RandomProgram":
@@ -151,6 +160,10 @@ class RandomProgram:
     def source(self) -> str:
         """A Python program that builds, compiles and runs the graph."""
         lines = ["import numpy as np", "import symnet", "import symnet.tensor as T", ""]
+        if any("bfloat16" in text for _, text in self.lines) or any(
+            v.dtype.name == "bfloat16" for v in self.values.values()
+        ):
+            lines.insert(0, "import ml_dtypes")
         for name, value in self.values.items():
             shown = ", ".join(map(str, value.ravel()))
             array = f"np.array([{shown}], {value.dtype.name!r})"
@@ -168,14 +181,17 @@ class RandomProgram:
         return "\n".join(lines) + "\n"
 
 
-def random_graph(rng: Any, size: int = 20, gradients: bool = True) -> RandomProgram:
+def random_graph(
+    rng: Any, size: int = 20, gradients: bool = True, half: str | None = None
+) -> RandomProgram:
     """A random program of about `size` operations.
 
     rng        numpy.random.Generator or a seed: equal seeds give equal programs
     gradients  whether gradients of random scalars take part
+    half       "float16" or "bfloat16": what most of the numbers are
     """
     generator = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
-    return _Grower(generator, gradients).grow(size)
+    return _Grower(generator, gradients, half).grow(size)
 
 
 class _Rejected(Exception):
@@ -185,8 +201,9 @@ class _Rejected(Exception):
 class _Grower:
     """A program while it grows, with its variables and their values."""
 
-    def __init__(self, rng: np.random.Generator, gradients: bool):
+    def __init__(self, rng: np.random.Generator, gradients: bool, half: str | None = None):
         self.rng = rng
+        self.half = half
         self.gradients = gradients
         self.program = RandomProgram()
         self.space: dict[str, Any] = {"np": np, "T": T, "symnet": _SYMNET}
@@ -197,6 +214,9 @@ class _Grower:
         if rng.random() < 0.04:
             self.sizes[0] = 0
         self.float = "float32" if rng.random() < 0.75 else "float64"
+        if half is not None:
+            self.float = half
+            self.sizes = [min(n, 9) for n in self.sizes]  # errors grow with the number of terms
 
     # ---- growing
 
@@ -225,8 +245,8 @@ class _Grower:
         if ndim >= 2 and rng.random() < 0.2:
             shape = (1, *shape[1:]) if rng.random() < 0.5 else (*shape[:-1], 1)
         dtype = self.float if rng.random() < 0.8 else str(rng.choice(["float64", "int64", "int32"]))
-        if dtype[0] == "f":
-            value = np.round(rng.uniform(-2, 2, shape), 3).astype(dtype)
+        if dtype in FLOATS:
+            value = np.round(rng.uniform(-2, 2, shape), 3).astype(NUMPY_DTYPES[dtype])
         else:
             value = np.asarray(rng.integers(-5, 6, shape)).astype(dtype)
         static = tuple(n if n == 1 or rng.random() < 0.3 else None for n in shape)
@@ -256,7 +276,7 @@ class _Grower:
         except (_Rejected, ShapeError, TypeMismatchError, DisconnectedInputError):
             return False
         for value in results:
-            if value.dtype.kind == "f" and not np.all(np.abs(value) <= LARGEST):
+            if is_float(value) and not np.all(np.abs(value) <= LARGEST):
                 return False
             if value.dtype.kind in "iu" and value.size and np.abs(value.astype(float)).max() > 1e6:
                 return False
@@ -307,7 +327,7 @@ class _Grower:
         raise _Rejected
 
     def floating(self, ndim: int = 0) -> tuple[str, np.ndarray]:
-        return self.pick(lambda a, v: a.dtype.kind == "f" and a.ndim >= ndim)
+        return self.pick(lambda a, v: is_float(a) and a.ndim >= ndim)
 
     def axis(self, value: np.ndarray) -> int:
         if not value.ndim:
@@ -323,30 +343,42 @@ def _need(condition: Any) -> None:
         raise _Rejected
 
 
-def _far_from(value: np.ndarray, border: Any) -> None:
+def _is_real(value: np.ndarray) -> bool:
+    return is_float(value) or value.dtype.kind == "i"
+
+
+def _gap(g: _Grower, value: np.ndarray) -> Any:
+    """The distance that decisions about a value keep: halves may be several steps apart."""
+    if g.half is None or not value.size:
+        return GAP
+    return 16 * _EPS[g.half] * (1 + float(np.abs(value.astype("float64")).max()))
+
+
+def _far_from(g: _Grower, value: np.ndarray, border: Any) -> None:
     """Require that no element is near the border, except exactly equal integers."""
-    if value.dtype.kind == "f" or np.asarray(border).dtype.kind == "f":
-        _need(np.all(np.abs(value - border) > GAP))
+    if is_float(value) or is_float(np.asarray(border)):
+        near = _gap(g, value)
+        _need(np.all(np.abs(value.astype("float64") - np.asarray(border, "float64")) > near))
 
 
 def _border(g: _Grower, value: np.ndarray) -> float:
     """A number that no element is near, if possible with elements on both sides."""
     _need(value.size)
     ordered = np.sort(value.astype("float64"), axis=None)
-    middles = (ordered[1:] + ordered[:-1])[np.diff(ordered) > 3 * GAP] / 2
+    middles = (ordered[1:] + ordered[:-1])[np.diff(ordered) > 3 * _gap(g, value)] / 2
     if not middles.size:
-        return float(np.round(ordered[-1] + 1, 3))
+        return float(np.round(ordered[-1] + max(1, 2 * _gap(g, value)), 3))
     return float(np.round(g.rng.choice(middles), 6))
 
 
-def _kept_apart(value: np.ndarray, axis: int | None, largest: bool) -> None:
+def _kept_apart(g: _Grower, value: np.ndarray, axis: int | None, largest: bool) -> None:
     """Require that the extreme along an axis is unique by far."""
     flat = value.reshape(-1) if axis is None else np.moveaxis(value, axis, -1)
-    _need(flat.size and flat.dtype.kind == "f")
+    _need(flat.size and is_float(flat))
     if flat.shape[-1] > 1:
-        ordered = np.sort(flat, axis=-1)
+        ordered = np.sort(flat.astype("float64"), axis=-1)
         gap = ordered[..., -1] - ordered[..., -2] if largest else ordered[..., 1] - ordered[..., 0]
-        _need(np.all(gap > GAP))
+        _need(np.all(gap > _gap(g, flat)))
 
 
 # ---- operations: from what is known to the text of a new expression
@@ -378,8 +410,8 @@ def _with_corner(g: _Grower) -> str:
 
 
 def _arithmetic(g: _Grower) -> str:
-    a, _ = g.pick(lambda v, x: v.dtype.kind in "if")
-    b, value = g.pick(lambda v, x: v.dtype.kind in "if")
+    a, _ = g.pick(lambda v, x: _is_real(v))
+    b, value = g.pick(lambda v, x: _is_real(v))
     sign = g.choose("+", "-", "*", "*", "/")
     if sign == "/":
         _need(np.all(np.abs(value) > 0.2))
@@ -387,7 +419,7 @@ def _arithmetic(g: _Grower) -> str:
 
 
 def _with_number(g: _Grower) -> str:
-    a, _ = g.pick(lambda v, x: v.dtype.kind in "if")
+    a, _ = g.pick(lambda v, x: _is_real(v))
     number = g.choose("2", "-1", "0.5", "3.0", "1", "0", "-0.25", "1.5")
     return g.choose(f"{a} + {number}", f"{number} - {a}", f"{a} * {number}", f"{a} - {number}")
 
@@ -405,8 +437,8 @@ def _extremum(g: _Grower) -> str:
     function = g.choose("maximum", "minimum")
     if g.rng.random() < 0.5:
         return f"T.{function}({a}, {_border(g, x)})"
-    b, y = g.pick(lambda v, _: v.dtype.kind == "f" and v.shape == x.shape)
-    _far_from(x, y)
+    b, y = g.pick(lambda v, _: is_float(v) and v.shape == x.shape)
+    _far_from(g, x, y)
     return f"T.{function}({a}, {b})"
 
 
@@ -417,12 +449,12 @@ def _clip(g: _Grower) -> str:
 
 
 def _compare(g: _Grower) -> str:
-    a, x = g.pick(lambda v, _: v.dtype.kind in "if")
+    a, x = g.pick(lambda v, _: _is_real(v))
     function = g.choose("lt", "le", "gt", "ge", "eq", "neq")
     if g.rng.random() < 0.5:
-        return f"T.{function}({a}, {_border(g, x) if x.dtype.kind == 'f' else 0})"
-    b, y = g.pick(lambda v, _: v.dtype.kind in "if" and v.shape == x.shape)
-    _far_from(x, y)
+        return f"T.{function}({a}, {_border(g, x) if is_float(x) else 0})"
+    b, y = g.pick(lambda v, _: _is_real(v) and v.shape == x.shape)
+    _far_from(g, x, y)
     return f"T.{function}({a}, {b})"
 
 
@@ -444,17 +476,17 @@ def _logic(g: _Grower) -> str:
 
 def _cast(g: _Grower) -> str:
     a, value = g.pick(lambda v, _: True)
-    if value.dtype.kind == "f" and g.rng.random() < 0.3:
-        _far_from(value, np.round(value))
+    if is_float(value) and g.rng.random() < 0.3:
+        _far_from(g, value, np.round(value))
         return f"T.cast({a}, 'int64')"
-    return f"T.cast({a}, {g.choose('float32', 'float64', 'float32')!r})"
+    return f"T.cast({a}, {g.choose('float32', 'float64', g.half or 'float32')!r})"
 
 
 def _rounding(g: _Grower) -> str:
     a, value = g.floating()
     function = g.choose("floor", "ceil", "round")
     shifted = value if function != "round" else value + 0.5
-    _far_from(shifted, np.round(shifted))
+    _far_from(g, shifted, np.round(shifted))
     return f"T.{function}({a})"
 
 
@@ -475,13 +507,13 @@ def _reduction(g: _Grower) -> str:
         return f"T.{g.choose('any', 'all', 'sum')}({a}, axis={axis})"
     function = g.choose("sum", "sum", "mean", "max", "min", "prod", "argmax", "var")
     if function in ("max", "min", "argmax"):
-        _kept_apart(value, axis, function != "min")
+        _kept_apart(g, value, axis, function != "min")
         if function == "argmax":
             return f"T.argmax({a}, axis={axis})"
     if function == "prod":
         _need(value.size < 200)
     if function in ("mean", "var"):
-        _need(value.size and value.dtype.kind == "f")
+        _need(value.size and is_float(value))
     return f"T.{function}({a}, axis={axis}, keepdims={keep})"
 
 
@@ -585,9 +617,9 @@ def _set(g: _Grower) -> str:
 
 
 def _concatenate(g: _Grower) -> str:
-    a, x = g.pick(lambda v, _: v.ndim >= 1 and v.dtype.kind == "f")
+    a, x = g.pick(lambda v, _: v.ndim >= 1 and is_float(v))
     axis = g.axis(x)
-    b, y = g.pick(lambda v, _: v.ndim == x.ndim and v.dtype.kind == "f")
+    b, y = g.pick(lambda v, _: v.ndim == x.ndim and is_float(v))
     if g.rng.random() < 0.3:
         _need(x.shape == y.shape)
         return f"T.stack([{a}, {b}], axis=0)"
@@ -600,7 +632,7 @@ def _made(g: _Grower) -> str:
         f"T.arange({a}.shape[0])",
         f"T.cast(T.arange({a}.shape[0]), {g.float!r}) / 8",
         f"T.zeros_like({a})",
-        f"T.ones_like({a}) * 0.5" if value.dtype.kind == "f" else f"T.zeros_like({a})",
+        f"T.ones_like({a}) * 0.5" if is_float(value) else f"T.zeros_like({a})",
         f"T.alloc(np.array(0.75, {g.float!r}), {a}.shape[0], 2)",
     )
 
@@ -621,7 +653,7 @@ def _gradient(g: _Grower) -> tuple[str, int]:
     _need(value.size and a[0] == "v")
     cost = g.choose(f"T.tanh({a}).sum()", f"T.mean({a})", f"T.sum(T.square({a}))")
     graph = ancestors([g.named[a]])
-    wrt = [n for n, v in g.named.items() if v in graph and v.type.dtype[0] == "f" and n != a]
+    wrt = [n for n, v in g.named.items() if v in graph and v.type.dtype in FLOATS and n != a]
     wrt = [n for n in wrt if n[0] in "xw"] or wrt
     _need(wrt)
     count = min(len(wrt), int(g.rng.integers(1, 4)))

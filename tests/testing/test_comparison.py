@@ -22,6 +22,14 @@ def test_modes_agree(chunk):
     check(range(chunk * PER_CHUNK, (chunk + 1) * PER_CHUNK))
 
 
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_modes_agree_on_halves(half):
+    programs = [random_graph(seed, half=half) for seed in range(8)]
+    assert sum(half in program.source() for program in programs) > 5
+    for program in programs:
+        check_program(program)
+
+
 @pytest.mark.nightly
 @pytest.mark.skipif("'nightly' not in config.option.markexpr", reason="pytest -m nightly")
 @pytest.mark.parametrize("chunk", range(200))

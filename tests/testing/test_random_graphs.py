@@ -49,6 +49,22 @@ def test_tolerances_hold_for_another_order_of_operations(seed):
             assert np.array_equal(a, b) and np.array_equal(b, c)
 
 
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_halves(half):
+    """Programs of halves are valid, and within their tolerances of float64."""
+    for seed in range(15):
+        program = random_graph(seed, half=half)
+        found, new = program.expected()
+        exact, _ = program.expected("float64")
+        assert all(np.isfinite(v.astype("float64")).all() for v in found + new)
+        for a, b, bound in zip(found, exact, program.tolerances()[0], strict=True):
+            if a.size:
+                assert np.abs(a.astype("float64") - b).max() <= bound
+    space = {}
+    exec(program.source(), space)
+    assert any(v.dtype == half for v in program.values.values())
+
+
 def test_vocabulary_is_met():
     text = "\n".join(line for seed in range(150) for _, line in random_graph(seed, 25).lines)
     words = (
