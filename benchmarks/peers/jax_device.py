@@ -21,9 +21,9 @@ class _Device:
     def __init__(self, device: str, precision: str = "highest", **parameters: Any):
         try:
             self.device = jax.devices(device)[0]
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise Unavailable(f"JAX {jax.__version__} finds no such device: {reason}") from None
+        except (RuntimeError, AssertionError) as error:  # the latter without a plugin for CUDA
+            reason = str(error).partition("\n")[0] or "jax[cuda12] is not installed"
+            raise Unavailable(f"JAX {jax.__version__} finds no GPU: {reason}") from None
         high = "highest" if precision == "highest" else "tensorfloat32"
         jax.config.update("jax_default_matmul_precision", high)
         jax.config.update("jax_default_device", self.device)

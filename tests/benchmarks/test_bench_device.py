@@ -12,7 +12,7 @@ import pytest
 
 from symnet.backends.gpu import cuda, devices, host, host_blas, libraries
 from symnet.benchmarks import accelerator, command, compare, page, plots, report
-from symnet.benchmarks.cases import GROUPS, kernels, rows
+from symnet.benchmarks.cases import GROUPS, Variant, kernels, rows
 from symnet.benchmarks.cases.on_device import DEVICE_CASES
 from symnet.benchmarks.peers import DEVICE_PEERS, PEERS
 from symnet.benchmarks.peers.watch import Watch, beside_one_replay, stops
@@ -21,6 +21,7 @@ from symnet.benchmarks.runner import (
     DeviceMissing,
     Entry,
     Options,
+    Runner,
     describe_device,
     peers_on,
     relative_error,
@@ -483,3 +484,31 @@ def test_a_gpu_is_described(cuda_device, monkeypatch):
     assert (facts["CUDA of the driver"], facts["CUDA"]) == ("13.1", "13.0")
     assert (facts["cuBLAS"], facts["NVRTC"]) == ("13.1.0", "13.0")
     assert "14.2.0" in facts["CuPy"] and facts["architecture"].startswith("sm_")
+
+
+# ---- the runner
+
+
+def test_a_device_is_timed_in_rounds(tmp_path):
+    """With small cases on the emulated device, as a GPU is timed."""
+    if host.compiler() is None:
+        pytest.skip("the emulated device needs a C++ compiler")
+    options = Options(rounds=2, threads=2, seconds=0.002, quiet=True, device="emulated")
+    runner = Runner(replace(options, peers=("copy", "symnet")), tmp_path)
+    runner.small = False
+    add = Variant({"kind": "add", "rows": 40, "columns": 50})
+    case = replace(DEVICE_CASES["kernels"], variants={"add": add})
+    copy, own = runner.run(case)
+    for entry in (copy, own):
+        assert entry.status == "ok" and len(entry.rounds) == 2, entry.reason
+        assert entry.iterations >= 1 and entry.error < case.tolerance
+    assert own.facts["waits"] == 0 and copy.facts == {}
+
+
+@pytest.mark.parametrize("peer", ["torch", "torch-compiled", "jax"])
+def test_a_peer_that_finds_no_gpu_is_missing_not_failed(peer, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    case = replace(DEVICE_CASES["chain"], parameters={"size": 3000}, peers=(peer,))
+    (entry,) = run([case], Options(rounds=1, threads=2, quiet=True, device="cuda", peers=(peer,)))
+    assert entry.status == "unavailable" and not entry.rounds, entry.reason
+    assert "not installed" in entry.reason or "finds no" in entry.reason
