@@ -12,6 +12,7 @@ from symnet.ops.elementwise import DEAR
 from symnet.schedule.kernel import Counter, Index, Kernel, Let, Load, Statement, Store, reads
 
 WIDEST = 8  # elements of a pack
+AT_ONCE = 8  # bytes per element of a row that are kept also where only one stage reads them
 WIDEST_DEAR = 4  # the same of bytes, where exp and the like would be written out for each
 
 
@@ -105,8 +106,9 @@ class Kept:
 
 
 def kept(kernel: Kernel) -> list[Kept]:
-    """What lanes may keep of a row: all that lies along it. Rows whose elements only one stage
-    reads have nothing to keep, and rows of several loops are not kept."""
+    """What lanes may keep of a row: what lies along it and several stages read; what one stage
+    reads too, which then is read ahead, unless that is too much. Rows of several loops are not
+    kept."""
     if kernel.form != "rows" or kernel.reduced != 1:
         return []
     loop = packed_loop(kernel)
@@ -129,17 +131,22 @@ def kept(kernel: Kernel) -> list[Kept]:
                 found[key].last = number
             else:
                 found[key] = Kept(s.operand, s.index, number, number, isinstance(s, Load))
-    all_kept = list(found.values())
-    if all(k.last == k.first for k in all_kept):
+    several = [k for k in found.values() if k.last > k.first]
+    if not several:
         return []
-    _number(kernel, all_kept)
-    return all_kept
+    for candidates in (list(found.values()), several):
+        _number(kernel, candidates)
+        if _bytes(kernel, candidates) <= AT_ONCE:
+            break
+    return candidates
 
 
 def _number(kernel: Kernel, all_kept: list[Kept]) -> None:
     """Give registers. Scratch takes those of what is read for the last time where it is stored."""
     stages = list(inside(kernel))
     count = 0
+    for k in all_kept:
+        k.register = -1
     for k in all_kept:
         for other in all_kept if not k.loaded else ():
             same = kernel.operands[other.operand].dtype == kernel.operands[k.operand].dtype
@@ -167,7 +174,11 @@ def _is_of(s: Statement, k: Kept) -> bool:
 
 def kept_bytes(kernel: Kernel) -> int:
     """What keeping takes of a lane's registers per element; 0 if nothing is kept."""
-    sizes = {k.register: itemsize(kernel.operands[k.operand].dtype) for k in kept(kernel)}
+    return _bytes(kernel, kept(kernel))
+
+
+def _bytes(kernel: Kernel, found: list[Kept]) -> int:
+    sizes = {k.register: itemsize(kernel.operands[k.operand].dtype) for k in found}
     return sum(sizes.values())
 
 

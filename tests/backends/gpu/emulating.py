@@ -18,6 +18,8 @@ from symnet.schedule.buffers import plan
 
 TESTS = Path(__file__).resolve().parents[2]
 UNIT = 16  # kernels of a module
+WORST = 3  # kernels with the most registers are named,
+MANY = 128  # if a multiprocessor has room for one of their blocks only
 calls = 0
 
 
@@ -101,4 +103,6 @@ def compile_everything():
                 f"{len(found)} kernels, at most {most} registers, {len(spilling)} spill"
             )
             lines += [f"    {n}: {r}" for n, r in spilling.items()]
+            worst = sorted(found, key=lambda n: -found[n].registers)[:WORST]
+            lines += [f"    {n}: {found[n]}" for n in worst if found[n].registers > MANY]
     return lines
