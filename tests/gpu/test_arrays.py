@@ -129,6 +129,7 @@ def test_functions_of_both_devices(cupy, device):
 
 
 @real
+@pytest.mark.filterwarnings("ignore")  # of its import
 def test_pytorch(double):
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
@@ -153,6 +154,7 @@ def test_pytorch(double):
 
 
 @real
+@pytest.mark.filterwarnings("ignore")  # of its import
 def test_jax(double):
     jax = pytest.importorskip("jax")
     try:

@@ -139,6 +139,7 @@ def test_many_threads(device):
     assert not failed
 
 
+@pytest.mark.filterwarnings("ignore")  # of others, who do not like forks either
 def test_a_forked_child_is_told(device):
     device.wait()
     child = os.fork()

@@ -36,10 +36,14 @@ def cublas(major: int) -> ctypes.CDLL:
     """The library, of that major version of CUDA. Errors: DeviceError."""
     for place in _cublas_places(major):
         try:
+            # what it is made of lies beside it, where not every wheel looks
+            beside = Path(place).with_name(f"libcublasLt.so.{major}")
+            if beside.is_absolute() and beside.exists():
+                ctypes.CDLL(str(beside))
             return ctypes.CDLL(place)
         except OSError:
             continue
-    wheel = "nvidia-cublas" if major >= 13 else f"nvidia-cublas-cu{major}"
+    wheel = _wheel("nvidia-cublas", major)
     raise DeviceError(f"cuBLAS for CUDA {major} was not found: pip install {wheel}")
 
 

@@ -1,0 +1,107 @@
+"""What is said to be missing, and what helps."""
+
+import types
+
+import pytest
+
+from symnet.backends.gpu import libraries
+from symnet.errors import BackendError, DeviceError
+
+
+class Runtime:
+    """Of a machine with one GPU and CuPy for CUDA 13."""
+
+    count = 1
+
+    def runtimeGetVersion(self):
+        return 13000
+
+    def getDeviceCount(self):
+        if isinstance(self.count, Exception):
+            raise self.count
+        return self.count
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine on which nothing is missing."""
+    runtime = Runtime()
+    cupy = types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+    monkeypatch.setattr(libraries, "cupy", lambda: cupy)
+    monkeypatch.setattr(libraries, "driver_version", lambda: (13, 2))
+    nvrtc = types.SimpleNamespace(version=(13, 1))
+    monkeypatch.setattr(libraries.kernels, "nvrtc", lambda: nvrtc)
+    monkeypatch.setattr(libraries, "cublas", lambda major: None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return types.SimpleNamespace(runtime=runtime, nvrtc=nvrtc)
+
+
+def refuse(error):
+    def refused(*arguments):
+        raise error
+
+    return refused
+
+
+def test_nothing_is_missing(machine):
+    assert libraries.missing() == []
+
+
+def test_no_cupy(machine, monkeypatch):
+    monkeypatch.setattr(libraries, "cupy", refuse(DeviceError("CuPy is not installed: pip")))
+    assert libraries.missing() == ["CuPy is not installed: pip."]
+
+
+def test_no_driver(machine, monkeypatch):
+    monkeypatch.setattr(libraries, "driver_version", lambda: None)
+    (said,) = libraries.missing()
+    assert "driver" in said and "install" in said
+
+
+def test_a_driver_that_is_too_old(machine, monkeypatch):
+    monkeypatch.setattr(libraries, "driver_version", lambda: (12, 4))
+    (said,) = libraries.missing()
+    assert "serves CUDA 12.4" in said and "for CUDA 13" in said and "symnet[gpu12]" in said
+
+
+@pytest.mark.parametrize(
+    "count, visible, words",
+    [
+        (0, None, "nvidia-smi"),
+        (0, "", "CUDA_VISIBLE_DEVICES=''"),
+        (0, "7", "CUDA_VISIBLE_DEVICES='7'"),
+        (RuntimeError("cudaErrorUnknown"), None, "cudaErrorUnknown"),
+    ],
+)
+def test_no_device(machine, monkeypatch, count, visible, words):
+    machine.runtime.count = count
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    (said,) = libraries.missing()
+    assert words in said
+
+
+def test_nvrtc_of_another_version(machine):
+    machine.nvrtc.version = 12, 9
+    (said,) = libraries.missing()
+    assert "NVRTC is of CUDA 12, CuPy of CUDA 13: pip install nvidia-cuda-nvrtc," in said
+
+
+def test_no_nvrtc_and_no_cublas(machine, monkeypatch):
+    monkeypatch.setattr(libraries.kernels, "nvrtc", refuse(BackendError("no NVRTC")))
+    monkeypatch.setattr(libraries, "cublas", refuse(DeviceError("no cuBLAS")))
+    assert libraries.missing() == ["no NVRTC.", "no cuBLAS."]
+
+
+def test_a_cublas_that_nobody_has():
+    with pytest.raises(DeviceError, match="pip install nvidia-cublas-cu7"):
+        libraries.cublas(7)
+
+
+def test_a_cupy_that_cannot_be_imported(monkeypatch, tmp_path):
+    text = "raise ImportError('''\n====\nlibX.so is not there\n====\n''')\n"
+    (tmp_path / "cupy.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(libraries.sys.modules, "cupy", raising=False)
+    with pytest.raises(DeviceError, match=r"cannot be imported \(libX.so is not there\): pip"):
+        libraries.cupy()
