@@ -22,7 +22,7 @@ class _Device:
         try:
             self.device = jax.devices(device)[0]
         except (RuntimeError, AssertionError) as error:  # the latter without a plugin for CUDA
-            reason = str(error).partition("\n")[0] or "jax[cuda12] is not installed"
+            reason = str(error).partition("\n")[0] or "it has no plugin for CUDA"
             raise Unavailable(f"JAX {jax.__version__} finds no GPU: {reason}") from None
         high = "highest" if precision == "highest" else "tensorfloat32"
         jax.config.update("jax_default_matmul_precision", high)
