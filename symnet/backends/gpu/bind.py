@@ -70,6 +70,7 @@ class Bound:
             else:
                 self.steps.append(self._shuffle(step))
             self.spans.append((first, len(self.steps)))
+        del self._products, self._allocate  # they hold this object, and memory
 
     def live(self, registers: Sequence[int]) -> np.ndarray:
         """The words that move, for one call."""

@@ -553,12 +553,15 @@ class GpuRunner:
 
     def _writes(self, binding: Binding) -> None:
         """The device is about to overwrite shared variables."""
-        can_fail = bool(self.linked.checks)
-        for k, variable in zip(self._overwritten, self._written):
-            if can_fail:
-                assert self._pending is not None
-                binding.residents[k].pending.add(self._pending)
+        for variable in self._written:
             variable.moved()
+
+    def _unasked(self, binding: Binding, arrays: Sequence[Any]) -> None:
+        """Calls were ordered and nobody waited: whoever looks at a value asks for their errors."""
+        assert self._pending is not None
+        self._pending.called(arrays)
+        for k in self._overwritten:
+            binding.residents[k].pending.add(self._pending)
 
     def _order(self, binding: Binding) -> None:
         """Everything between upload and results."""
@@ -619,7 +622,7 @@ class GpuRunner:
             pending.read(binding.reply)
             pending.check(() if earlier else arrays)
         elif self.linked.checks:
-            pending.called(arrays)
+            self._unasked(binding, arrays)
         for k, (address, shape, dtype, at) in enumerate(binding.outputs):
             memory = fresh[k] if fresh else None
             if k < first:
@@ -671,10 +674,7 @@ class GpuRunner:
                         shapes = found
                         stacked = self._stacks(binding, count)
                     elif shapes != found:
-                        raise ShapeError(
-                            f"map: outputs of call {done} have shapes {found}, those before had "
-                            f"{shapes}; they cannot be stacked"
-                        )
+                        raise _unlike(done, found, shapes)
                     done += self._part(binding, sequences, done, count, stacked, limit_ns)
                 if between is not None and between(done):
                     break
@@ -695,6 +695,10 @@ class GpuRunner:
         outputs = self.program.outputs[len(self.program.rebinds) :]
         if not results:
             return [np.empty((0, *(0 for _ in o.shape)), o.dtype) for o in outputs]
+        for done, arrays in enumerate(results):
+            found, before = [a.shape for a in arrays], [a.shape for a in results[0]]
+            if found != before:
+                raise _unlike(done, found, before)
         return [np.stack([np.asarray(a) for a in r]) for r in zip(*results)]
 
     def _stacks(self, binding: Binding, count: int) -> list[Any]:
@@ -768,22 +772,14 @@ class GpuRunner:
         ends = self._ends(binding, table, heads)
         self._writes(binding)
         binding.sent = None
-        left = many
-        if not binding.calls:
-            device.load([ends[0].source])
-            self._mapped(binding, ends)
-            binding.calls += 1
-            left -= 1
-        if left and binding.mapping is None and not binding.refused:
-            device.load([ends[0].source])
-            binding.mapping = self._record(binding, partial(self._mapped, binding, ends))
-        for _ in range(left):
-            if binding.mapping is not None:
-                binding.mapping.replay()
-            else:
-                self._mapped(binding, ends)
+        device.load([ends[0].source])
         earlier = pending.calls
-        pending.read()
+        try:
+            self._repeat(binding, ends, many)
+            pending.read()
+        except BaseException:  # an interrupt, in the middle of it
+            self._unasked(binding, ())
+            raise
         completed = pending.completed
         for stack, start, size in zip(stacked, starts[heads:], sizes[heads:]):
             if isinstance(stack, np.ndarray):
@@ -796,6 +792,20 @@ class GpuRunner:
         binding.pace = (time.perf_counter_ns() - begin) / many
         binding.many = many
         return many
+
+    def _repeat(self, binding: Binding, ends: tuple[BoundKernel, BoundKernel], many: int) -> None:
+        """Order that many calls of `map`."""
+        if not binding.calls:
+            self._mapped(binding, ends)
+            binding.calls += 1
+            many -= 1
+        if many and binding.mapping is None and not binding.refused:
+            binding.mapping = self._record(binding, partial(self._mapped, binding, ends))
+        for _ in range(many):
+            if binding.mapping is not None:
+                binding.mapping.replay()
+            else:
+                self._mapped(binding, ends)
 
     def _rows(
         self, binding: Binding, sequences: Sequence[np.ndarray], done: int, many: int
@@ -865,3 +875,10 @@ def _starts(many: int, sizes: Sequence[int]) -> list[int]:
 
 def _array(what: str, dtype: str, shape: Sequence[int]) -> str:
     return f"{what}: {dtype}{tuple(shape)}"
+
+
+def _unlike(call: int, shapes: Sequence[Any], before: Sequence[Any]) -> ShapeError:
+    return ShapeError(
+        f"map: outputs of call {call} have shapes {shapes}, those before had {before}; they cannot "
+        "be stacked"
+    )
