@@ -5,6 +5,7 @@ Each has a module `inspection` with
     ALIGN             bytes of which every buffer of an arena begins at a multiple
     code(runner, k)   the text of the kernel of step k
     binding(runner)   what is known since the last call
+    wait(runner)      returns when all calls are done
     facts(runner)     titles and texts about where and how calls run; none of what is usual
 """
 

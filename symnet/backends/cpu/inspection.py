@@ -19,7 +19,7 @@ from symnet.backends.words import itemsize
 from symnet.errors import BackendError
 from symnet.schedule.program import KernelStep, Reg
 
-__all__ = ["ALIGN", "binding", "code", "facts"]
+__all__ = ["ALIGN", "binding", "code", "facts", "wait"]
 
 # arithmetic on vector registers; on x86 what ends in ss or sd takes one number only
 _X86 = re.compile(
@@ -62,6 +62,10 @@ def _bytes(runner: Runner, number: int, values: dict[int, int]) -> int:
     buffer = runner.program.buffers[number]
     count = values[buffer.size.number] if isinstance(buffer.size, Reg) else buffer.size
     return rounded(count * itemsize(buffer.dtype), ALIGN)
+
+
+def wait(runner: Runner) -> None:
+    """Nothing: calls are done when they return."""
 
 
 def facts(runner: Runner) -> list[tuple[str, str]]:

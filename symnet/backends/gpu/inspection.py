@@ -23,7 +23,7 @@ from symnet.backends.words import itemsize
 from symnet.errors import BackendError
 from symnet.schedule.program import KernelStep
 
-__all__ = ["ALIGN", "binding", "code", "facts"]
+__all__ = ["ALIGN", "binding", "code", "facts", "wait"]
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,11 @@ def _blocks(kernel: BoundKernel) -> str:
 
 def _product(found: BoundMatmul) -> str:
     return "cuBLAS, in TF32" if found.tf32 else "cuBLAS"
+
+
+def wait(runner: GpuRunner) -> None:
+    """Calls that give nothing to the host return before they are done."""
+    runner.device.wait()
 
 
 def facts(runner: GpuRunner) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import symnet
 import symnet.tensor as T
 from symnet.backends.gpu.compile import available
 from symnet.backends.gpu.host import compiler
+from symnet.graph import Apply, Op
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C++ compiler")
 
@@ -152,6 +153,39 @@ def test_the_page_has_both_texts(explained):
     assert "NVRTC makes machine code" in body and "cuBLAS" in body
     assert "Numba" not in body.replace("import numba", "") and "all threads" not in body
     assert "replays one CUDA graph" in body
+
+
+class Tripled(Op):
+    """An op without lowering: it runs in Python."""
+
+    def make_node(self, x):
+        return Apply(self, [x], [x.type], None)
+
+    def perform(self, node, inputs):
+        return [inputs[0] * 3]
+
+
+def test_python_between_programs_of_a_device():
+    v = T.vector("v")
+    out = T.tanh(Tripled().make_node(T.exp(v)).out).sum()
+    found = symnet.function([v], out, device="emulated").explain(np.ones(4, "float32"))
+    assert [step.kind for step in found.steps[:3]] == ["map", "Python", "blocks"]
+    assert [bool(step.launch) for step in found.steps[:3]] == [True, False, True]
+    assert all(step.seconds > 0 for step in found.steps)
+    assert fact(found, "device")  # once, though there are two programs
+
+
+def test_a_call_that_returns_at_once_is_measured_to_its_end():
+    x = T.matrix("x")
+    W = symnet.shared(np.ones((30, 30), "float32"), name="W")
+    f = symnet.function([x], [], updates=[(W, T.tanh(W + x))], device="emulated")
+    waits = []
+    with pytest.MonkeyPatch.context() as counted:
+        wait = type(f._runner.device).wait
+        counted.setattr(type(f._runner.device), "wait", lambda d: (waits.append(1), wait(d))[1])
+        found = f.explain(np.ones((30, 30), "float32"))
+    assert len(waits) >= found.steps[0].calls > 0
+    assert (W.get_value() == 1).all()
 
 
 def test_profiles_time_the_steps_of_a_device():
