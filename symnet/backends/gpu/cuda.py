@@ -111,8 +111,8 @@ class _Ordering:
                 raise RecordingError("something was asked that cannot be part of a recording")
             if not getattr(device._threads, "ready", False):
                 device._enter_thread()
-        except BaseException:
-            device.lock.release()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
             raise
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:

@@ -397,6 +397,24 @@ def test_a_lost_device_says_so_for_ever(cupy, device):
         device.clear(memory.address, 8)
 
 
+def test_a_device_that_is_lost_before_a_thread_begins(cupy, device):
+    cupy.machine.broken = 999
+    caught = []
+
+    def work():
+        try:
+            device.wait()
+        except DeviceError as e:
+            caught.append(e)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert [type(e) for e in caught] == [DeviceLostError]
+    assert device.lock.acquire(timeout=1)  # nobody has kept it
+    device.lock.release()
+
+
 def test_other_errors_are_errors_once(cupy, device):
     cupy.machine.broken = 400
     with pytest.raises(DeviceError, match=r"CUDA refuses.*400") as caught:
