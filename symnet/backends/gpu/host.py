@@ -30,6 +30,7 @@ _FLAGS = (
     "-Wno-unknown-pragmas", "-Wno-unused-function",
 )  # fmt: skip
 _FORMAT = "symnet emulated 1"
+_CRASH = "internal compiler error"  # g++ 12 has some in its optimiser
 
 # words, live words, error record, blocks, threads of a block, shared memory, downwards
 _ARGUMENTS = (
@@ -108,6 +109,8 @@ def _compile(*options: str) -> str:
     if compiler() is None:
         raise BackendError("the emulated GPU needs a C++ compiler (g++)")
     done = subprocess.run([compiler() or "", *options], capture_output=True, text=True)
+    if _CRASH in done.stderr and "-O1" in options:
+        return _compile(*("-O0" if option == "-O1" else option for option in options))
     if done.returncode:
         raise BackendError(f"the host compiler refuses a kernel's text:\n{done.stderr[:3000]}")
     return done.stdout
@@ -126,6 +129,8 @@ def library(text: str, head: str) -> Path:
     """A shared library of a C++ text, as a file of this process."""
     key = _digest("\0".join((_FORMAT, *_FLAGS, _version(), head, text)))
     target = _folder() / f"{key}.so"
+    if target.exists():  # it may be in use, and must not be overwritten
+        return target
     content = cache.load("kernels", key)
     if content is not None:
         target.write_bytes(content)
