@@ -12,9 +12,15 @@ from symnet.function.build import compile_graph
 from symnet.function.modes import Mode
 from symnet.graph.describe import listed
 from symnet.graph.traversal import toposort
+from symnet.graph.types import is_float
 from symnet.graph.variables import Variable
 
-RELATIVE = {"float32": 2e-4, "float64": 1e-9}  # of the largest magnitude in an array
+RELATIVE = {
+    "float16": 1e-2,
+    "bfloat16": 6e-2,
+    "float32": 2e-4,
+    "float64": 1e-9,
+}  # of the largest magnitude in an array
 
 
 class Comparison:
@@ -50,9 +56,10 @@ class Comparison:
 def _same(actual: np.ndarray, expected: np.ndarray) -> bool:
     if actual.shape != expected.shape or actual.dtype != expected.dtype:
         return False
-    if expected.dtype.kind != "f":
+    if not is_float(expected):
         return bool(np.array_equal(actual, expected))
     tolerance = RELATIVE[expected.dtype.name]
+    actual, expected = actual.astype("float64"), expected.astype("float64")
     finite = np.abs(expected[np.isfinite(expected)])
     scale = float(finite.max()) if finite.size else 0.0
     return bool(

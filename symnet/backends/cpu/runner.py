@@ -67,8 +67,8 @@ class LeasedFrame(Frame):
     storages  those arrays, kept alive
     roots     ids of the arrays that own the memory the program overwrites
     alone     whether the number of threads makes no difference to it
-    cells     for each scalar input the id of an array of this frame, and a view to write its number;
-              halves have none
+    cells     for each scalar input, but for halves, the id of an array of this frame, and a view to
+              write its number
     """
 
     def __init__(

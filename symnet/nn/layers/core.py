@@ -9,7 +9,7 @@ import numpy as np
 from symnet import tensor as T
 from symnet.config import config
 from symnet.errors import ConfigError, ShapeError, TypeMismatchError
-from symnet.graph.types import FLOATS, TensorType, sizes_text
+from symnet.graph.types import FLOATS, NUMPY_DTYPES, TensorType, largest, sizes_text
 from symnet.graph.variables import Variable
 from symnet.nn import names
 from symnet.nn.layers.base import Forward, Layer, Shape
@@ -254,6 +254,6 @@ def _factors(value: Any, name: str) -> Any:
 
 def _like(value: Any, x: Any) -> Any:
     """Factors as numbers of the dtype of `x`. Errors: ConfigError where they are too large."""
-    if np.abs(value).max(initial=0) > np.finfo(x.type.dtype).max:
+    if np.abs(value).max(initial=0) > largest(x.type.dtype):
         raise ConfigError(f"Rescaling: {value!r:.60} is too large for {x.type.dtype}")
-    return np.asarray(value, x.type.dtype) if isinstance(value, list) else value
+    return np.asarray(value, NUMPY_DTYPES[x.type.dtype]) if isinstance(value, list) else value

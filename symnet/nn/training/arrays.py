@@ -12,6 +12,7 @@ import numpy as np
 from symnet.errors import DataError, IndexOutOfBoundsError, ShapeError, TypeMismatchError
 from symnet.function import transfer
 from symnet.graph import foreign
+from symnet.graph.types import is_float
 from symnet.graph.variables import SharedVariable, Variable
 
 _NUMBERS = 65536  # looked at together for NaN: what stays in the cache of a core
@@ -69,7 +70,7 @@ def _of_frame(frame: Any, what: str) -> np.ndarray:
 
 def _of_numbers(array: np.ndarray, what: str, given: Any) -> np.ndarray:
     kind = array.dtype.kind
-    if kind in "biuf":
+    if kind in "biuf" or is_float(array):
         return array
     if kind == "O" and array.size and all(isinstance(v, bool | int | float) for v in array.flat):
         advice = f"; convert it, {what}.astype(float)" if hasattr(given, "dtype") else ""
@@ -100,7 +101,7 @@ def fitting(array: np.ndarray, dtype: Any, what: str) -> np.ndarray:
 
 def check_finite(array: np.ndarray, what: str, source: np.ndarray | None = None) -> None:
     """Errors: DataError that names the first NaN or infinite value and where it is."""
-    if array.dtype.kind != "f" or not array.size:
+    if not is_float(array) or not array.size:
         return
     flat = array.reshape(-1)
     for start in range(0, flat.size, _NUMBERS):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import ConfigError, DataError, ShapeError, TypeMismatchError
-from symnet.graph.types import FLOATS
+from symnet.graph.types import FLOATS, is_float
 from symnet.graph.variables import Variable
 from symnet.nn.layers.core import written
 from symnet.nn.training.arrays import as_array, fitting
@@ -84,9 +84,8 @@ def _input(array: np.ndarray, variable: Variable | None, what: str, given: Any) 
             )
     else:
         _fits(array, variable, what)
-    kind = array.dtype.kind
     wanted = None if variable is None else variable.type.dtype
-    if kind == "f":
+    if is_float(array):
         if wanted is not None and wanted not in FLOATS:
             raise _wrong_dtype(array, variable, what)
         try:

@@ -13,6 +13,7 @@ import numpy as np
 from symnet.autodiff import grad
 from symnet.backends.reference import evaluate_all
 from symnet.errors import SymnetError, TrainingError
+from symnet.graph.types import is_float
 from symnet.graph.variables import SharedVariable
 from symnet.nn import losses
 from symnet.nn.training.program import Feed, Program, Snapshot
@@ -27,7 +28,7 @@ def all_finite(variables: Sequence[SharedVariable]) -> bool:
 
 
 def finite(array: np.ndarray) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+    return not is_float(array) or bool(np.isfinite(array).all())
 
 
 def explain(

@@ -20,7 +20,7 @@ from symnet.errors import (
     ShapeError,
     TypeMismatchError,
 )
-from symnet.graph.types import TensorType
+from symnet.graph.types import TensorType, is_float
 from symnet.graph.variables import Variable
 from symnet.nn import losses
 from symnet.nn.layers.core import written
@@ -129,7 +129,7 @@ def _target(array: np.ndarray, output: TensorType, function: Any, what: str) -> 
                 )
         return made
     # labels of a user's own loss
-    return fitting(array, output.dtype if array.dtype.kind == "f" else "int64", what)
+    return fitting(array, output.dtype if is_float(array) else "int64", what)
 
 
 def _same(
@@ -143,7 +143,7 @@ def _same(
 
 def _labels(array: np.ndarray, classes: int | None, what: str, name: str) -> np.ndarray:
     """Labels as int64, each at least 0 and below `classes`."""
-    if array.dtype.kind == "f":
+    if is_float(array):
         check_finite(array, what)
         whole = array == np.floor(array)
         if not whole.all():
