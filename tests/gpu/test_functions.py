@@ -169,6 +169,28 @@ def test_products(on_device, dtype, bound):
                 np.testing.assert_allclose(found, value, rtol=0, atol=10 * bound * scale)
 
 
+@pytest.mark.parametrize("dtype, bound", [("float16", 1e-3), ("bfloat16", 8e-3)])
+def test_half_types(on_device, dtype, bound):
+    """What is exact has the CPU's bits; products are summed up in float32 and rounded once."""
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    x, y = T.matrix("x", dtype=dtype), T.matrix("y", dtype=dtype)
+    exact, product = [x * y.T + x, T.maximum(x, 0) - y.T, abs(x).max(axis=1)], x @ y
+    f = symnet.function([x, y], [*exact, product])
+    with symnet.config.change(device="cpu"):
+        g = symnet.function([x, y], exact)
+    for m, k in ((1, 1), (64, 128), (33, 77), (200, 1)):
+        a, b = normal(m, k).astype(dtype), normal(k, m, seed=1).astype(dtype)
+        for _ in range(3):
+            *found, last = f(a, b)
+        for one, other in zip(found, g(a, b), strict=True):
+            hardware.same(one, other)
+        wanted = a.astype(float) @ b.astype(float)
+        assert last.dtype == dtype
+        scale = np.abs(wanted).max()
+        np.testing.assert_allclose(last.astype(float), wanted, rtol=bound, atol=1e-4 * scale)
+
+
 @real
 def test_tf32_on_request_only(on_device):
     x, y = T.matrices("x", "y")
