@@ -49,7 +49,8 @@ def test_every_elementwise_op_comes_back():
 
 @given(
     hnp.arrays(
-        st.sampled_from([d for d in DTYPES if d != "bfloat16"]), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0),
+        st.sampled_from([d for d in DTYPES if d != "bfloat16"]),
+        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0),
     )
 )  # fmt: skip
 def test_constants_come_back_to_the_bit(value):
