@@ -39,6 +39,7 @@ from symnet.errors import (
     DeviceLostError,
     OutOfMemoryError,
     RecordingError,
+    SymnetError,
     TypeMismatchError,
 )
 
@@ -332,10 +333,11 @@ class CudaDevice:
                 problem = problem or DeviceError("CUDA gave no graph")
             if problem is None:
                 return _Graph(self, graph)
-            own = self._in_own_words(problem) if isinstance(problem, Exception) else problem
-            if isinstance(own, DeviceLostError | RecordingError) or own is problem:
-                raise own
-            raise RecordingError(str(own or problem)) from problem
+            own = self._in_own_words(problem) if isinstance(problem, Exception) else None
+            problem = own or problem
+            if _is_refusal(problem):
+                raise RecordingError(str(problem)) from problem
+            raise problem
 
     def timed(self, orders: Sequence[Callable[[], None]]) -> list[int]:
         cuda = self._cupy.cuda
@@ -483,6 +485,14 @@ class CudaDevice:
             "a forked process cannot use its parent's GPU: start it with the method 'spawn', or "
             "use the device in the child alone"
         )
+
+
+def _is_refusal(problem: BaseException) -> bool:
+    """Whether it is no more than that something cannot be recorded: orders are given one by one
+    then. A bug, a lost device or an interrupt is more."""
+    if not isinstance(problem, Exception) or isinstance(problem, DeviceLostError):
+        return False
+    return isinstance(problem, DeviceError) or not isinstance(problem, SymnetError)
 
 
 def _whole(array: np.ndarray) -> np.ndarray:

@@ -151,6 +151,24 @@ def test_an_interrupt_ends_the_recording(device):
     device.wait()
 
 
+def test_a_bug_is_no_reason_not_to_record(device):
+    kernel = moves.end(0, [], 0, False, device.geometry)
+    with pytest.raises(CompilerError, match="not loaded") as caught:
+        device.record(lambda: device.launch(kernel, 0, 0))
+    assert not isinstance(caught.value, RecordingError)
+
+
+def test_a_device_that_is_lost_meanwhile(cupy, device):
+    memory = device.allocate(8)
+
+    def orders():
+        cupy.machine.broken = 719
+        device.clear(memory.address, 8)
+
+    with pytest.raises(DeviceLostError):
+        device.record(orders)
+
+
 def test_times(device):
     memory = device.allocate(8)
     clear = lambda: device.clear(memory.address, 8)
