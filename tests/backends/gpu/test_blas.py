@@ -62,8 +62,8 @@ def unpacked(array):
 # ---- a device of a few lines
 
 
-def place_for(size, alignment=256):
-    block = np.zeros(size + 2 * alignment, np.uint8)
+def place_for(size, alignment=256, filled=0):
+    block = np.full(size + 2 * alignment, filled, np.uint8)
     start = -block.ctypes.data % alignment
     return block[start : start + size]
 
@@ -79,8 +79,7 @@ class Machine:
         self.blas._call = lambda name, *rest: (self.calls.append(name), call(name, *rest))
 
     def allocate(self, size):
-        block = place_for(size)
-        block[:] = 0xFF  # NaN in every dtype
+        block = place_for(size, filled=0xFF)  # NaN in every dtype, behind it too
         self.kept.append(block)
         return block.ctypes.data
 
@@ -313,6 +312,28 @@ def test_what_cublas_can_read_is_not_copied(layout):
     assert names(case) == (0, ["cublasGemmEx"])
 
 
+def test_vectors_are_not_copied_whatever_their_strides():
+    assert names(Case("float32", 1, 1, 5, layouts=("both", "both", "both")))[0] == 0
+    assert names(Case("float32", 5, 1, 4, layouts=("rows", "both", "both")))[0] == 0
+
+
+def test_a_result_that_is_copied_is_guarded_when_it_is_put_in_place():
+    case = Case("float32", 3, 4, 5, beta=1.0, guarded=True, layouts=("rows", "rows", "both"))
+    assert names(case) == (2, ["cublasGemmEx"])
+
+
+def test_scalars_on_the_device_are_announced():
+    machine, said = Machine(), []
+    call = machine.blas._call
+    machine.blas._call = lambda name, *rest: (said.append((name, rest[1])), call(name, *rest))
+    constant, placed = Case("float32", 3, 4, 5), Case("float32", 3, 4, 5, alpha=0.5, beta=1.0)
+    for case in (constant, placed, placed, constant):
+        case.machine = machine
+        case.check()
+    assert [rest for name, rest in said if name == "cublasSetPointerMode_v2"] == [1, 0]
+    assert [n for n, _ in said][1:3] == ["cublasSetPointerMode_v2", "cublasGemmBatchedEx"]
+
+
 def test_only_aligned_halves_are_taken_where_addresses_are_hidden():
     """8 halves are 16 bytes; cuBLAS would load them at once."""
     assert names(Case("float16", 3, 4, 5, moving=(8, 0, 0)))[0] == 0
@@ -372,6 +393,20 @@ def prepared(*steps):
     )
     orders = [products.bind(k) for k, s in enumerate(steps) if s is not None]
     return [sum(isinstance(o, Helper) for o in several) for several in orders]
+
+
+def test_divisors_of_offsets():
+    rules = (
+        ("value", 0), ("mul", Reg(0), 48), ("add", Reg(1), 40), ("sub", Reg(2), 4),
+        ("min", Reg(1), Reg(2)), ("select", Reg(0), Reg(1), 16), ("floordiv", Reg(1), 2),
+        ("max", Reg(1), 0), ("mul", Reg(3), Reg(2)), ("dim", 0, 0),
+    )  # fmt: skip
+    program = Program((), rules, (), (), (), (), (), ())
+    linked = Linked(program, (9,), (), ())
+    number = lambda ref: 24 if isinstance(ref, Reg) else ref
+    products = Products(linked, number, None, None, None)
+    found = [products.divisor(Reg(k)) for k in range(len(rules))]
+    assert found == [1, 48, 8, 4, 8, 16, 1, 48, 32, 24]
 
 
 def test_one_launch_prepares_many_products():
