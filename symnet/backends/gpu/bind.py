@@ -158,8 +158,13 @@ class Bound:
         bound = []
         for phase in range(several):
             text = emit(kernel, linked.live, linked.guarded, phase)
-            grid = how.grid if loops_over_rows(kernel, phase) else min(how.grid, how.tiles)
-            bound.append(BoundKernel(text, replace(how, grid=grid), words, first))
+            if loops_over_rows(kernel, phase):
+                bound.append(BoundKernel(text, how, words, first))
+                continue
+            combining = words.copy()
+            combining[places.lanes] = how.combine
+            grid = min(how.grid, how.tiles)
+            bound.append(BoundKernel(text, replace(how, grid=grid), combining, first))
         return bound
 
     def _scalar(self, value: Any) -> int:

@@ -18,6 +18,8 @@ from symnet.schedule.kernel import Kernel
 BUSY = 1024  # threads of a multiprocessor that hide its memory's latency
 LANE_ITEMS = 8  # items of a lane below which a row takes no more lanes, if the device is busy
 PART_ITEMS = 16  # items of a lane, of rows that are cut into parts: a launch more has to pay
+PART_WAVES = 4  # blocks of all parts, in times of what the device holds
+COMBINED = 4  # results of parts that a lane combines where nothing else is done
 SEGMENT = 8  # lanes whose packs are a line of memory
 NARROW = 8  # columns side by side that a block takes at least: a sector of memory
 KEPT = 128  # bytes of a row that a lane keeps in registers, where more lanes would do as well
@@ -57,7 +59,8 @@ class Launch:
     in_shared  whether scratch lies there
     scratch    bytes of one row, of each scratch operand; and rows that there must be in memory
     parts      of a row: with more than one a kernel is as many launches as it has stages
-    tiles      sets of rows that a block has at the same time
+    tiles      blocks of those stages that only combine what parts have found
+    combine    lanes of a group in them
     owners     of a scatter's destinations
     keep       of rows that are kept in registers: lanes, items of a lane, elements of an item
     """
@@ -70,6 +73,7 @@ class Launch:
     scratch_rows: int = 0
     parts: int = 1
     tiles: int = 0
+    combine: int = 0
     owners: int = 0
     keep: tuple[int, int, int] | None = None
 
@@ -120,7 +124,7 @@ def launch(
     if kernel.form == "columns":
         # lines of memory are read whole: a warp's lanes are neighbours, if that leaves enough to do
         side = WARP
-        while side > NARROW and rows * THREADS // side < busy:
+        while side > NARROW and _threads(rows, items, side, splits) < busy:
             side //= 2
         widest = THREADS // min(side, _power_of_two(extents[kernel.kept - 1]))
     lanes = 1
@@ -132,10 +136,21 @@ def launch(
     )
     tiles = _ceil(rows * lanes, THREADS)
     if splits and lanes == widest:
-        parts = min(device.blocks // tiles, items // (lanes * PART_ITEMS))
+        parts = min(PART_WAVES * device.blocks // tiles, items // (lanes * PART_ITEMS))
         if parts > 1:
             grid = min(tiles * parts, most)
-            return Launch(grid, lanes, 0, False, row_bytes, rows, parts, tiles)
+            combine = min(widest, max(lanes, _power_of_two(_ceil(parts, COMBINED))))
+            return Launch(
+                grid,
+                lanes,
+                0,
+                False,
+                row_bytes,
+                rows,
+                parts,
+                _ceil(rows * combine, THREADS),
+                combine,
+            )
     if not row_bytes:
         return Launch(min(tiles, most), lanes)
     while lanes < widest and THREADS // lanes * sum(row_bytes) > device.shared:
@@ -166,6 +181,12 @@ def _kept(
     count = next((n for n in STEPS if n * lanes >= items), 0)
     fits = count and count * each * width <= MOST_KEPT
     return (lanes, count, width) if fits else None
+
+
+def _threads(columns: int, items: int, side: int, splits: bool) -> int:
+    """How many have work where a block takes `side` columns, all parts taken together."""
+    lanes = THREADS // side
+    return columns * lanes * max(1, items // (lanes * PART_ITEMS) if splits else 1)
 
 
 def _items(extents: Sequence[int], width: int) -> int:

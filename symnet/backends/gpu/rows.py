@@ -334,11 +334,12 @@ class Part(Rows):
         kind = MEMORY_TYPES[self.total(a)[1]]
         row = "row_" if self.kernel.kept else "0"
         base = f"partials_ + {8 * number} * rows_ * parts_"
-        return f"(({kind}*)({base}))[{row} * parts_ + {part}]"
+        return f"(({kind}*)({base}))[{part} * rows_ + {row}]"
 
     def _restore(self, a: Accumulator, number: int) -> None:
         name, dtype = self.total(a)
         self.begin(a)
+        self.put("#pragma unroll 4")
         with self.block("for (long long k_ = lane_; k_ < parts_; k_ += lanes_)"):
             found = self.value(self._partial(a, number, "k_"), dtype)
             self.put(f"{name} = {self.step(a, dtype, name, found)};")

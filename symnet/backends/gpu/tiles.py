@@ -11,20 +11,23 @@ be: elements of a column lie in different banks.
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from math import prod
 
-from symnet.backends.gpu.packs import is_dear
 from symnet.backends.gpu.prelude import MEMORY_TYPES, THREADS
-from symnet.backends.gpu.statements import Emitter
+from symnet.backends.gpu.statements import Emitter, integer
 from symnet.backends.words import itemsize
 from symnet.schedule.kernel import Index, Kernel, Load, Statement, Store
 
 TILE = 2048  # points
 READ = 32  # points along the other loop
-LEAST = TILE // THREADS  # points along either loop: a thread's points differ in the other one
+LEAST = 8  # points along either loop at least, so that a thread's points differ in one only
 PLACES = TILE + TILE // LEAST  # in shared memory, at most
+EACH = TILE // THREADS  # points of a thread
+AHEAD = 2  # reads along the last loop that are made ahead
 SHARED = 40 << 10  # bytes of all tiles of a block
+
+Along = Callable[[Sequence[tuple[int, Index]]], contextlib.AbstractContextManager]
 
 
 def is_crossed(kernel: Kernel) -> bool:
@@ -83,12 +86,17 @@ class Tiles(Emitter):
         work = "work_ < tiles_; work_ += gridDim.x"
         with self.block(f"for (long long work_ = blockIdx.x; {work})"):
             self._place()
-            for operand, index in tiles:
-                if (operand, index) in loads:
-                    self._read(operand, index, names[operand, index])
+            ahead = self._ahead(stage.row, names)
+            self._declare(ahead)
+            with self.block(""):
+                across = {key: f"found{names[key]}" for key in names if key in loads}
+                self._declare(across)
+                self._fetch(across, self._across)
+                self._fetch(ahead, self._along)
+                self._share(across, names)
             if loads:
                 self.put("__syncthreads();")
-            self._points(stage.row, names)
+            self._points(stage.row, names, ahead)
             if stores:
                 self.put("__syncthreads();")
             for operand, index in tiles:
@@ -150,80 +158,131 @@ class Tiles(Emitter):
             size = f"symnet_min((long long)size_{name}_, s{loop} - first_{name}_)"
             self.put(f"const int many_{name}_ = (int){size};")
 
-    def _read(self, operand: int, index: Index, name: str) -> None:
-        """A tile from memory: all loads of a thread come before it waits for the first."""
-        kind = MEMORY_TYPES[self.kernel.operands[operand].dtype]
-        with self.block(""):
-            self.put(f"{kind} found_[{TILE // THREADS}];")
-            self._across()
-            with self._each():
-                self._point_across()
-                value = self.element(operand, self.index(index))
-                self.put(f"found_[n_] = b_ < many_ ? {value} : ({kind})0;")
-            with self._each():
-                self.put(f"{name}[b_ * (size_other_ + 1) + a_] = found_[n_];")
+    def _ahead(
+        self, statements: Sequence[Statement], names: Container[tuple[int, Index]]
+    ) -> dict[tuple[int, Index], str]:
+        """What is read along the last loop, before it is waited for what is read across."""
+        found: dict[tuple[int, Index], str] = {}
+        for s in statements:
+            if isinstance(s, Load) and _is_access(s) and s.index.strides[self.last] != 0:
+                key = s.operand, s.index
+                if key not in names and len(found) < AHEAD:
+                    found.setdefault(key, f"ahead{len(found)}_")
+        return found
+
+    def _declare(self, arrays: dict[tuple[int, Index], str]) -> None:
+        for (operand, _), name in arrays.items():
+            kind = MEMORY_TYPES[self.kernel.operands[operand].dtype]
+            self.put(f"{kind} {name}[{EACH}];")
+
+    def _fetch(self, arrays: dict[tuple[int, Index], str], along: Along) -> None:
+        """A thread's points of arrays, all on their way together."""
+        for key, name in arrays.items():
+            kind = MEMORY_TYPES[self.kernel.operands[key[0]].dtype]
+            with along([key]):
+                # a plain read, which no compiler moves behind the barrier that follows
+                self.put(f"{name}[n_] = {self.inside} ? *q0_ : ({kind})0;")
+
+    def _share(
+        self, arrays: dict[tuple[int, Index], str], names: dict[tuple[int, Index], str]
+    ) -> None:
+        for key, name in arrays.items():
+            with self._across([]):
+                self.put(f"{names[key]}[place_] = {name}[n_];")
 
     def _write(self, operand: int, index: Index, name: str) -> None:
         """A tile to memory."""
-        with self.block(""):
-            self._across()
-            with self._each():
-                self._point_across()
-                place = f"{name}[b_ * (size_other_ + 1) + a_]"
-                self.put(f"if (b_ < many_) p{operand}[{self.index(index)}] = {place};")
-
-    def _across(self) -> None:
-        """Variables: a thread's first point where neighbours lie along the other loop, and how many
-        there are."""
-        self.put("const int a_ = (int)threadIdx.x & (size_other_ - 1);")
-        self.put("const int first_ = (int)threadIdx.x >> log_other_;")
-        self.put(f"const int step_ = {THREADS} >> log_other_;")
-        self.put("const int many_ = a_ < many_other_ ? many_last_ : 0;")
-        self.put(f"const long long i{self.other} = first_other_ + a_;")
-
-    def _point_across(self) -> None:
-        self.put(f"const long long i{self.last} = first_last_ + b_;")
-
-    def _points(self, statements: Sequence[Statement], names: dict[tuple[int, Index], str]) -> None:
-        """What is computed: neighbours are neighbours along the last loop."""
-        before, self.lines = self.lines, []
-        self.depth += 3
-        for s in statements:
-            name = names.get((s.operand, s.index)) if isinstance(s, (Load, Store)) else None
-            if name is None or not isinstance(s, (Load, Store)):
-                self.statement(s)
-                continue
-            place = f"{name}[b_ * (size_other_ + 1) + a_]"
-            if isinstance(s, Load):
-                dtype = self.kernel.operands[s.operand].dtype
-                self.define(s.name, self.value(place, dtype), s.dtype)
-            else:
-                self.put(f"{place} = {self.stored(s, place)};")
-        self.depth -= 3
-        inside, self.lines = self.lines, before
-        with self.block(""):
-            self.put("const int b_ = (int)threadIdx.x & (size_last_ - 1);")
-            self.put("const int first_ = (int)threadIdx.x >> log_last_;")
-            self.put(f"const int step_ = {THREADS} >> log_last_;")
-            self.put("const int many_ = b_ < many_last_ ? many_other_ : 0;")
-            if _used(self.last, inside):
-                self.put(f"const long long i{self.last} = first_last_ + b_;")
-            with (
-                self._each("a_", 2 if is_dear(self.kernel) else TILE // THREADS),
-                self.block("if (a_ < many_)"),
-            ):
-                if _used(self.other, inside):
-                    self.put(f"const long long i{self.other} = first_other_ + a_;")
-                self.lines += inside
+        with self._across([(operand, index)]):
+            self.put(f"if ({self.inside}) *q0_ = {name}[place_];")
 
     @contextlib.contextmanager
-    def _each(self, name: str = "b_", unrolled: int = TILE // THREADS) -> Iterator[None]:
-        """A loop over a thread's points; `name` is where they are in the loop they differ in."""
-        self.put(f"#pragma unroll {unrolled}")
-        with self.block(f"for (int n_ = 0; n_ < {TILE // THREADS}; n_++)"):
-            self.put(f"const int {name} = first_ + n_ * step_;")
+    def _across(self, accesses: Sequence[tuple[int, Index]]) -> Iterator[None]:
+        """A loop over a thread's points where neighbours lie along the other loop."""
+        with self._each("a_", "other", "b_", "last", accesses):
             yield
+
+    @contextlib.contextmanager
+    def _along(self, accesses: Sequence[tuple[int, Index]]) -> Iterator[None]:
+        """The same where they lie along the last loop."""
+        with self._each("b_", "last", "a_", "other", accesses):
+            yield
+
+    @contextlib.contextmanager
+    def _each(
+        self, still: str, along: str, moves: str, over: str, accesses: Sequence[tuple[int, Index]]
+    ) -> Iterator[None]:
+        """A loop over a thread's points, which differ in `moves`; a_ and b_ are their places in
+        the tile, `inside` says whether there are such, q0_, ... point at the elements of
+        `accesses`, and `place_` is where they are in shared memory."""
+        loops = {"other": self.other, "last": self.last}
+        self.inside = f"{moves} < many_"
+        with self.block(""):
+            before, self.lines = self.lines, []
+            self.depth += 1
+            yield
+            self.depth -= 1
+            inside, self.lines = self.lines, before
+            step = f"({THREADS} >> log_{along}_)"
+            starts = [f"p{operand} + {self.index(index)}" for operand, index in accesses]
+            starts = [re.sub(rf"\bi{loops[over]}\b", "start_", text) for text in starts]
+            self.put(f"const int {still} = (int)threadIdx.x & (size_{along}_ - 1);")
+            self.put(f"const int begin_ = (int)threadIdx.x >> log_{along}_;")
+            if any("many_" in line for line in inside):
+                self.put(f"const int many_ = {still} < many_{along}_ ? many_{over}_ : 0;")
+            if _used(loops[along], [*inside, *starts]):
+                self.put(f"const long long i{loops[along]} = first_{along}_ + {still};")
+            if any("start_" in text for text in starts):
+                self.put(f"const long long start_ = first_{over}_ + begin_;")
+            for number, ((operand, index), start) in enumerate(zip(accesses, starts)):
+                kind = MEMORY_TYPES[self.kernel.operands[operand].dtype]
+                const = "" if self.kernel.operands[operand].written else "const "
+                stride = integer(index.strides[loops[over]])
+                self.put(f"{const}{kind}* q{number}_ = {start};")
+                self.put(f"const long long hop{number}_ = {stride} * (long long){step};")
+            self.put("#pragma unroll")
+            with self.block(f"for (int n_ = 0; n_ < {EACH}; n_++)"):
+                if _mentions(moves, inside) or _mentions("place_", inside):
+                    self.put(f"const int {moves} = begin_ + n_ * {step};")
+                if _mentions("place_", inside):
+                    self.put("const int place_ = b_ * (size_other_ + 1) + a_;")
+                if _used(loops[over], inside):
+                    self.put(f"const long long i{loops[over]} = first_{over}_ + {moves};")
+                self.lines += inside
+                for number in range(len(accesses)):
+                    self.put(f"q{number}_ += hop{number}_;")
+
+    def _points(
+        self,
+        statements: Sequence[Statement],
+        names: dict[tuple[int, Index], str],
+        ahead: dict[tuple[int, Index], str],
+    ) -> None:
+        """What is computed."""
+        accesses = [s for s in statements if isinstance(s, (Load, Store)) and _is_access(s)]
+        through = {key: f"{name}[place_]" for key, name in names.items()}
+        known = through | {key: f"{name}[n_]" for key, name in ahead.items()}
+        places = [known if isinstance(s, Load) else through for s in accesses]
+        keys = [(s.operand, s.index) for s in accesses]
+        pointers = list(dict.fromkeys(k for k, found in zip(keys, places) if k not in found))
+        direct = {key: f"*q{number}_" for number, key in enumerate(pointers)}
+        with self._along(pointers), self.block(f"if ({self.inside})"):
+            for s in statements:
+                if not isinstance(s, (Load, Store)) or not _is_access(s):
+                    self.statement(s)
+                    continue
+                key = s.operand, s.index
+                if isinstance(s, Load):
+                    dtype = self.kernel.operands[s.operand].dtype
+                    place = known.get(key) or direct[key]
+                    self.define(s.name, self.value(place, dtype), s.dtype)
+                else:
+                    place = through.get(key) or direct[key]
+                    self.put(f"{place} = {self.stored(s, place)};")
+
+
+def _mentions(name: str, text: list[str]) -> bool:
+    return any(re.search(rf"\b{name}\b", line) for line in text)
 
 
 def _used(loop: int, text: list[str]) -> bool:
-    return any(re.search(rf"\bi{loop}\b", line) for line in text)
+    return _mentions(f"i{loop}", text)

@@ -93,7 +93,11 @@ def test_few_long_rows_are_cut_into_parts(rows, length, device, width, scratch):
     how = launch(k, *arguments, splits=True)
     assert launch(k, *arguments).parts == 1
     if how.parts > 1:
-        assert how.tiles * how.parts <= device.blocks and how.grid == how.tiles * how.parts
+        tiles = -(-rows * how.lanes // THREADS)
+        assert tiles * how.parts <= 4 * device.blocks
+        assert how.grid == min(tiles * how.parts, device.blocks * device.waves)
+        assert how.lanes <= how.combine <= THREADS
+        assert how.tiles == -(-rows * how.combine // THREADS)
         assert not how.in_shared and how.scratch_rows == rows
     elif length > 10**6:
         assert 2 * rows > device.blocks  # there is enough to do without
