@@ -24,6 +24,7 @@ OPTIONS = (
     "--std=c++17", "--fmad=false", "--ptxas-options=-v",
     "--device-as-default-execution-space",  # or NVRTC 13.0 and before refuse generic lambdas
 )  # fmt: skip
+QUICKLY = ("--Ofast-compile=min",)
 HOPPER = 90  # the architecture that the performance aims are about
 
 _FORMAT = "symnet cuda 1"
@@ -49,17 +50,21 @@ class Module:
     resources: dict[str, Resources]
 
 
-def compile_module(sources: Iterable[Source], architecture: int = HOPPER) -> Module:
-    """Kernels as one module for `sm_<architecture>`. Errors: BackendError; a warning counts as one,
-    since nothing in a text is there without being used."""
+def compile_module(
+    sources: Iterable[Source], architecture: int = HOPPER, quickly: bool = False
+) -> Module:
+    """Kernels as one module for `sm_<architecture>`; `quickly`: in less time, with code that is
+    not as good. Errors: BackendError; a warning counts as one, since nothing in a text is there
+    without being used."""
     text = module_text(sources)
-    parts = "\0".join((_FORMAT, str(nvrtc().version), str(architecture), *OPTIONS, text))
+    options = (*OPTIONS, *(QUICKLY if quickly and nvrtc().version >= (13, 0) else ()))
+    parts = "\0".join((_FORMAT, str(nvrtc().version), str(architecture), *options, text))
     key = hashlib.sha256(parts.encode()).hexdigest()[:40]
     data = cache.load("kernels", key)
     if data is not None:
         header, _, code = data.partition(b"\n")
         return Module(code, {n: Resources(**r) for n, r in json.loads(header).items()})
-    code, log = nvrtc().compile(text, (f"--gpu-architecture=sm_{architecture}", *OPTIONS))
+    code, log = nvrtc().compile(text, (f"--gpu-architecture=sm_{architecture}", *options))
     complaints = [line for line in log.splitlines() if not line.startswith("ptxas  ") and line]
     complaints = [line for line in complaints if not line.startswith("ptxas info")]
     if complaints:

@@ -1,5 +1,6 @@
 """Functions on the emulated device, and tests of other rooms with their functions there."""
 
+import functools
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -64,7 +65,8 @@ def runner(inputs, outputs, updates=(), profile=False, on=None, **circumstances)
 
 
 def mirrored(path, skip=(), only=()):
-    """The test functions of a module, to run on the emulated device, under names of its own.
+    """The test functions of a module, to run on the emulated device, under names of their own; and
+    the fixtures that they use.
 
     skip, only  where some test what only the CPU's runtime does: those, or the others
     """
@@ -72,6 +74,7 @@ def mirrored(path, skip=(), only=()):
     spec = importlib.util.spec_from_file_location(f"mirrored_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    yield from ((n, f) for n, f in vars(module).items() if hasattr(f, "_fixture_function_marker"))
     found = {n: t for n, t in vars(module).items() if n.startswith("test_")}
     unknown = {*skip, *only} - found.keys()
     assert not unknown, f"{path} has no {unknown}"
@@ -85,23 +88,29 @@ def summary():
 
 
 def compile_everything():
-    """NVRTC over all kernels built so far. Returns what to print."""
+    """NVRTC over all kernels built so far: as users get them for the architecture that performance
+    is about; the lowest and the newest have to take the texts, too. Returns what to print."""
     sources = sorted(host.built(), key=lambda s: s.entry)
     units = [sources[k : k + UNIT] for k in range(0, len(sources), UNIT)]
     known = cuda.nvrtc().architectures
     lines = []
     with ThreadPoolExecutor(2) as pool:
         for architecture in sorted({known[0], cuda.HOPPER, known[-1]}):
+            quickly = architecture != cuda.HOPPER
+            build = functools.partial(
+                cuda.compile_module, architecture=architecture, quickly=quickly
+            )
             found = {}
-            for module in pool.map(cuda.compile_module, units, [architecture] * len(units)):
+            for module in pool.map(build, units):
                 found.update(module.resources)
             assert len(found) == len(sources)
+            line = f"NVRTC {'.'.join(map(str, cuda.nvrtc().version))}, sm_{architecture}: "
+            lines.append(f"{line}{len(found)} of {len(sources)} kernels compile")
+            if quickly:
+                continue
             spilling = {n: r for n, r in found.items() if r.stores or r.loads}
             most = max((r.registers for r in found.values()), default=0)
-            lines.append(
-                f"NVRTC {'.'.join(map(str, cuda.nvrtc().version))}, sm_{architecture}: "
-                f"{len(found)} kernels, at most {most} registers, {len(spilling)} spill"
-            )
+            lines[-1] += f", at most {most} registers, {len(spilling)} spill"
             lines += [f"    {n}: {r}" for n, r in spilling.items()]
             worst = sorted(found, key=lambda n: -found[n].registers)[:WORST]
             lines += [f"    {n}: {found[n]}" for n in worst if found[n].registers > MANY]
