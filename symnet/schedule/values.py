@@ -279,6 +279,8 @@ class Values:
         parts = [self.tree(a, args) for a in tree.args]
         if tree.function.startswith("round_") and tree.function[6:] in HALVES:
             return self._round(parts[0], tree.function[6:])
+        if tree.function == "cast_float32" and _is_single(parts[0]):  # of a half
+            return parts[0]
         _, rule = scalar.FUNCTIONS[tree.function]
         typed = [p for p in parts[1 if rule == "where" else 0 :] if isinstance(p, Value)]
         if tree.function.startswith("cast_") and not typed:
@@ -407,6 +409,10 @@ def number(constant: Constant) -> np.generic:
     if constant.type.dtype in HALVES:
         return np.float32(data)
     return data  # type: ignore[no-any-return]
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, Value) and value.dtype == "float32"
 
 
 def _let_halves(function: str, args: tuple) -> frozenset[str]:

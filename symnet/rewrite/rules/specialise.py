@@ -227,7 +227,15 @@ def half_product(node: Apply, walk: Walk) -> Variable | None:
     a, b = node.inputs
     if a.type.dtype not in HALVES:
         return None
-    return cast(node.op(cast(a, "float32"), cast(b, "float32")), a.type.dtype)
+    return cast(node.op(_widened(walk, a), _widened(walk, b)), a.type.dtype)
+
+
+def _widened(walk: Walk, x: Variable) -> Variable:
+    """`x` as float32. Transposes are left to the product, so x and x.T are widened once."""
+    view = walk.made_by(x, DimShuffle)
+    if view is None or sorted(map(str, view.op.order)) != [str(k) for k in range(x.type.ndim)]:
+        return cast(x, "float32")
+    return dimshuffle(_widened(walk, view.inputs[0]), view.op.order)
 
 
 INDEX_RULES = [checked_count, take_everything, part_just_written]
