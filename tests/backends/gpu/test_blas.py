@@ -1,6 +1,7 @@
 """Products through the calls of cuBLAS, by the stand-in on host memory."""
 
 import ctypes
+import functools
 import importlib.util
 import os
 import subprocess
@@ -33,6 +34,7 @@ from symnet.backends.gpu.products import (
 )
 from symnet.config import config
 from symnet.errors import DeviceError, IndexOutOfBoundsError
+from symnet.graph.types import NUMPY_DTYPES
 from symnet.schedule.kernel import Kernel, Stage
 from symnet.schedule.program import KernelStep, MatmulStep, Matrix, Object, Program, Reg
 
@@ -455,6 +457,29 @@ def test_every_kind_of_product_replays(dtype):
     with pytest.raises(IndexOutOfBoundsError):
         one.run([np.array(4), np.array(0.5, dtype)])
     assert before.tobytes() == W.get_value().tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("offset", [0, 8])
+def test_halves_are_multiplied_as_they_are(dtype, offset, monkeypatch):
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    native = functools.partial(emulating.optimise, native_half_products=True)
+    monkeypatch.setattr(emulating, "optimise", native)
+    half = NUMPY_DTYPES[dtype]
+    X = symnet.shared(normal("float32", 40, 8).astype(half), name="X")
+    W = symnet.shared(normal("float32", 8, 5).astype(half), name="W")
+    i = T.lscalar("i")
+    x = X[i * 8 : (i + 1) * 8]
+    outputs = [T.dot(x, W), T.batched_dot(T.stack([x, x]), T.stack([W, W + 1]))]
+    one = emulating.runner([i], outputs, offset=offset)
+    wanted = symnet.function([i], [v.astype("float32") for v in outputs])
+    for number in (0, 3, 1):
+        for found, near in zip(one.run([np.array(number)]), wanted(number), strict=True):
+            np.testing.assert_allclose(found.astype("float32"), near, rtol=1e-2, atol=5e-2)
+    products = [s for s in one.last.bound.steps if isinstance(s, BoundMatmul)]
+    assert [p.step.dtype for p in products] == [dtype] * 2
+    assert products[0].by == ("address" if offset else "live")
 
 
 def normal(dtype, *shape):
