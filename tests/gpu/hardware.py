@@ -80,14 +80,21 @@ class Adjusted:
 
 
 def tests_of(path, only=()):
-    """The test functions of a module of tests/, all or those that are named, by their names."""
+    """The test functions of a module of tests/, all or those that are named, by their names; and
+    the fixtures of the module."""
     file = HERE / path
     spec = importlib.util.spec_from_file_location(f"on_hardware_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     found = {n: t for n, t in vars(module).items() if n.startswith("test_")}
     assert found.keys() >= set(only), f"{path} has no {set(only) - found.keys()}"
-    return {n: t for n, t in found.items() if not only or n in only}
+    return {n: t for n, t in found.items() if not only or n in only}, fixtures_of(module)
+
+
+def fixtures_of(module):
+    """The fixtures of a module, by their names."""
+    marked = "_fixture_function_marker"
+    return {n: f for n, f in vars(module).items() if hasattr(f, marked)}
 
 
 def same(found, wanted):

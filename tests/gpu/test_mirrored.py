@@ -26,7 +26,9 @@ for path, only in (
     ("backends/gpu/test_mirrored.py", ()),
     ("backends/gpu/test_emulated.py", KERNELS),
 ):
-    for name, test in hardware.tests_of(path, only).items():
+    tests, fixtures = hardware.tests_of(path, only)
+    globals().update(fixtures)
+    for name, test in tests.items():
         if hardware.FAKE and "another_process" in name:
             continue  # which knows nothing of the fake
         globals()[name] = pytest.mark.usefixtures("on_device")(test)
