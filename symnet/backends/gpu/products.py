@@ -241,13 +241,11 @@ class Products:
         most = 0
         for linked in self._linked.steps:
             step = linked.step
-            if isinstance(step, MatmulStep):
-                m, n, row, column = map(
-                    self._number, (step.m, step.n, step.out.row, step.out.column)
-                )
-                if m and n:
-                    size = itemsize(step.dtype)
-                    most = max(most, ((m - 1) * row + (n - 1) * column + 1) * size, m * n * size)
+            if isinstance(step, MatmulStep) and (linked.guarded or step.alpha is not None):
+                m, n = self._number(step.m), self._number(step.n)
+                row, column = self._number(step.out.row), self._number(step.out.column)
+                elements = max((m - 1) * row + (n - 1) * column + 1, m * n)
+                most = max(most, elements * itemsize(step.dtype))
         return self.allocate(most)
 
     def live(self, base: int, offset: Reg | None, size: int) -> int:
@@ -258,15 +256,16 @@ class Products:
         """Memory of the binding, aligned to `PACK`."""
         return -(-self._allocate(size + PACK) // PACK) * PACK
 
-    def prepare(self, position: int, alpha: Place | None, words: list[int]) -> list[Helper]:
+    def prepare(self, position: int, alpha: Place | None, words: dict[Entry, int]) -> list[Helper]:
         """A product's pointers and scalars, made by a launch that is there already or a new one."""
         before = []
         if not self._joins(position, alpha, bool(words[Entry.GUARDED])):
-            self._group = np.zeros(ENTRIES * Entry.ENTRY_WORDS, np.int64)
+            self._group = np.zeros((ENTRIES, Entry.ENTRY_WORDS), np.int64)
             self._begun, self._used = position, 0
-            before = [Helper(helper("prepare", str(ENTRIES)), ENTRIES, self._group)]
+            before = [Helper(helper("prepare", str(ENTRIES)), ENTRIES, self._group.ravel())]
         assert self._group is not None
-        self._group[self._used * Entry.ENTRY_WORDS :][: Entry.ENTRY_WORDS] = words
+        for word, value in words.items():
+            self._group[self._used, word] = value
         self._used += 1
         return before
 
@@ -295,8 +294,7 @@ class _Product:
         self.out = out
         self.dtype = self.step.dtype
         self.size = itemsize(self.dtype)
-        precision = getattr(config, "float32_matmul_precision", "highest")
-        self.tf32 = self.dtype == "float32" and precision == "high"
+        self.tf32 = self.dtype == "float32" and config.float32_matmul_precision == "high"
 
     def scale(self, beta: float) -> list[Helper | BoundMatmul]:
         """out = beta * out."""
@@ -332,49 +330,56 @@ class _Product:
                 before.append(self._copied(factor, scratch, False))
                 factor = scratch
             factors.append(factor)
-        a, b = factors
+        return [*before, *self._call(*factors, out, guarded, alpha, alpha_const, beta), *after]
+
+    def _call(
+        self,
+        a: Side,
+        b: Side,
+        out: Side,
+        guarded: bool,
+        alpha: Place | None,
+        alpha_const: float,
+        beta: float,
+    ) -> list[Helper | BoundMatmul]:
+        """The call, and what writes its pointers; all matrices have a layout."""
+        products, size, batch = self.products, self.size, self.batch
         layout = out.layout()
-        assert layout is not None
-        if layout[0]:  # out' = b' a'
+        if layout is not None and layout[0]:  # out' = b' a'
             a, b, out = b.transpose, a.transpose, out.transpose
-        by, addresses, scalars = "address", [s.base for s in (a, b, out)], 0
-        if guarded or alpha is not None or any(s.offset for s in (a, b, out)):
-            live = [self.products.live(s.base, s.offset, self.size) for s in (a, b, out)]
-            by, addresses = "live", live
-            if guarded or alpha is not None or self.batch > 1:
-                by = "pointers"
-                if alpha is not None:
-                    scalars = self.products.allocate(16)
-                    base, offset = self.products.place(alpha, self.dtype)
-                    self.products.live(base, offset, self.size)
-                pointers = self.products.allocate(24 * self.batch)
-                addresses = [pointers + 8 * self.batch * k for k in range(3)]
-                spare = self.products.spare if guarded or alpha is not None else 0
-                before += self.products.prepare(
-                    self.position,
-                    alpha,
-                    [
-                        live[0],
-                        self.batch,
-                        *(s.across * self.size for s in (a, b, out)),
-                        pointers,
-                        scalars,
-                        FLOATS.index(self.dtype),
-                        scalar_bits("float64", alpha_const),
-                        scalar_bits("float64", beta),
-                        int(guarded),
-                        spare,
-                    ],
-                )
-        left, right, result = (
-            self._operand(s, address)
-            for s, address in ((b, addresses[1]), (a, addresses[0]), (out, addresses[2]))
-        )
+        sides = a, b, out
+        before: list[Helper | BoundMatmul] = []
+        by, addresses, scalars = "address", [s.base for s in sides], 0
+        idle = guarded or alpha is not None  # sometimes
+        if idle or any(s.offset for s in sides):
+            by, addresses = "live", [products.live(s.base, s.offset, size) for s in sides]
+        if idle or (by == "live" and batch > 1):
+            if alpha is not None:
+                products.live(*products.place(alpha, self.dtype), size)
+                scalars = products.allocate(16)
+            pointers = products.allocate(3 * 8 * batch)
+            words = {
+                Entry.LIVE: addresses[0],
+                Entry.BATCH: batch,
+                Entry.STEP_A: a.across * size,
+                Entry.STEP_B: b.across * size,
+                Entry.STEP_OUT: out.across * size,
+                Entry.POINTERS: pointers,
+                Entry.SCALARS: scalars,
+                Entry.KIND: FLOATS.index(self.dtype),
+                Entry.ALPHA: scalar_bits("float64", alpha_const),
+                Entry.BETA: scalar_bits("float64", beta),
+                Entry.GUARDED: int(guarded),
+                Entry.SPARE: products.spare if idle else 0,
+            }
+            before += products.prepare(self.position, alpha, words)
+            by, addresses = "pointers", [pointers + 8 * batch * k for k in range(3)]
+        left, right, result = map(self._operand, (b, a, out), (addresses[k] for k in (1, 0, 2)))
         product = BoundMatmul(
-            self.step, out.columns, out.rows, a.columns, self.batch, left, right, result, by,
+            self.step, out.columns, out.rows, a.columns, batch, left, right, result, by,
             alpha_const, beta, scalars, self.tf32,
         )  # fmt: skip
-        return [*before, product, *after]
+        return [*before, product]
 
     def _operand(self, side: Side, address: int) -> Operand:
         layout = side.layout()
