@@ -1,7 +1,7 @@
 """Scalar functions that are one instruction of a device.
 
 Each has its own text where the architecture has the instruction, and that of all back ends
-elsewhere. Values are the same but for which NaN, and which of two zeros, is the greater one.
+elsewhere. Values are the same, except that NaN may have other bits.
 """
 
 import functools
@@ -9,12 +9,9 @@ import functools
 from symnet.kernels.scalar.c import c_source
 
 _HALF_BITS = 'unsigned short y; asm("cvt.rn.{kind}.f32 %0, %1;" : "=h"(y) : "f"(x0)); return y;'
-_EXTREME = 'float y; asm("{kind}.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(x0), "f"(x1)); return y;'
 _FROM_FLOAT16 = 'asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"({x}));'
 
 _INSTRUCTIONS: dict[tuple[str, ...], tuple[int, str]] = {  # the first architecture, the body
-    ("maximum", "float32", "float32"): (80, _EXTREME.format(kind="max")),
-    ("minimum", "float32", "float32"): (80, _EXTREME.format(kind="min")),
     ("float16_bits", "float32"): (53, _HALF_BITS.format(kind="f16")),
     ("bfloat16_bits", "float32"): (80, _HALF_BITS.format(kind="bf16")),
     ("float16_from_bits", "uint16"): (53, f"float y; {_FROM_FLOAT16.format(x='x0')} return y;"),

@@ -23,6 +23,7 @@ COMBINED = 4  # results of parts that a lane combines where nothing else is done
 SEGMENT = 8  # lanes whose packs are a line of memory
 NARROW = 8  # columns side by side that a block takes at least: a sector of memory
 KEPT = 128  # bytes of a row that a lane keeps in registers, where more lanes would do as well
+SINGLES_KEPT = 64  # the same of single elements, whose addresses take registers too
 MOST_KEPT = 256  # where they would not
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # items of a lane for which there is a text
 OWNER_ITEMS = 8  # indices of a scatter per owner, at least
@@ -172,7 +173,7 @@ def _kept(
     if length % width:  # the next row is not aligned
         width = 1
     items = _ceil(length, width)
-    few = max(KEPT // (each * width), 1)
+    few = max((KEPT if width > 1 else SINGLES_KEPT) // (each * width), 1)
     lanes = min(SEGMENT, _power_of_two(_ceil(items, 2)))
     if width == 1:
         lanes = min(WARP, _power_of_two(_ceil(items, 4)))

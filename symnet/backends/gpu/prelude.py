@@ -118,6 +118,27 @@ template <typename T> SYMNET_FUNCTION T symnet_swap_lanes(T x, int distance)
     else return __shfl_xor_sync(0xffffffffu, x, distance);
 }
 
+/* what reductions of maxima and minima take, NaN if there is one; which of two zeros they find
+   depends on the order anyway */
+SYMNET_FUNCTION float symnet_greatest(float a, float b)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm("max.NaN.f32 %0, %0, %1;" : "+f"(a) : "f"(b));
+    return a;
+#else
+    return a >= b || a != a ? a : b;
+#endif
+}
+SYMNET_FUNCTION float symnet_least(float a, float b)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm("min.NaN.f32 %0, %0, %1;" : "+f"(a) : "f"(b));
+    return a;
+#else
+    return a <= b || a != a ? a : b;
+#endif
+}
+
 /* who of `owners` has an element of a scatter's destination */
 SYMNET_FUNCTION long long symnet_owner(long long place, long long owners)
 {

@@ -25,6 +25,7 @@ from symnet.schedule.kernel import (
     Stride,
 )
 
+_EXTREME = {"max": "symnet_greatest", "min": "symnet_least"}
 _STEP = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
 
@@ -196,6 +197,8 @@ class Emitter:
     # ---- reductions
 
     def step(self, a: Accumulator, dtype: str, *args: str) -> str:
+        if dtype == "float32" and a.function in _EXTREME:
+            return f"{_EXTREME[a.function]}({', '.join(args)})"
         function = f"logical_{OF_BOOLS[a.function]}" if dtype == "bool" else _STEP[a.function]
         return self.call(function, args, [dtype, dtype])
 
