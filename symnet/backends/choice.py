@@ -73,7 +73,12 @@ class Runner(Executable, Protocol):
 
 
 class BackEnd(Protocol):
-    """What makes programs run on a device."""
+    """What makes programs run on a device.
+
+    native_half_products  whether it multiplies matrices of halves; see `rewrite.optimise`
+    """
+
+    native_half_products: bool
 
     def identity(self) -> str:
         """What linked programs depend on, apart from symnet's own sources."""

@@ -83,7 +83,9 @@ def _compiled(
 ) -> Executable:
     """Rewrite, schedule and link. `store` is given a program of one segment before it runs."""
     roots = [*outputs, *(v for _, v in updates)]
-    rewritten, _ = optimise(roots, level=mode.rewrite)
+    rewritten, _ = optimise(
+        roots, level=mode.rewrite, native_half_products=target.native_half_products
+    )
     results = rewritten[: len(outputs)]
     written = list(zip([s for s, _ in updates], rewritten[len(outputs) :]))
     try:

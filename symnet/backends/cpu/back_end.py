@@ -17,6 +17,8 @@ from symnet.schedule.program import Program
 class CpuBackEnd:
     """Programs for the host's processor. It has no memory apart from the host's."""
 
+    native_half_products = False
+
     def identity(self) -> str:
         """Linked programs are the same for every processor; their kernels are stored apart."""
         return "cpu"

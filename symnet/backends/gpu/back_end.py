@@ -19,6 +19,8 @@ from symnet.schedule.program import Program
 class BackEnd:
     """What compiles for the device `name`."""
 
+    native_half_products = True
+
     def __init__(self, name: str):
         self.name = name
         self.device = device(name)

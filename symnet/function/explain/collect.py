@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from symnet.backends.choice import Executable, Runner, inspection
+from symnet.backends.choice import Executable, Runner, back_end, inspection
 from symnet.function.arguments import Signature
 from symnet.function.explain.book import Book
 from symnet.function.explain.lines import Lines
@@ -25,6 +25,7 @@ from symnet.rewrite.phases import RULES_BY_PHASE
 _WHY = {
     "simplify": "one spelling for equal things, and forms that neither overflow nor cancel",
     "specialise": "cheaper ops for special arguments; softmax and its kin taken apart",
+    "halves": "products of halves become products of float32 between casts",
     "blas": "matrix products absorb what scales them and what they are added to",
     "expand": "only what the schedule cannot do without",
 }
@@ -65,7 +66,8 @@ def collect(
     rewritten = roots
     if runner is not None:
         with tracing() as phases:
-            rewritten, _ = optimise(roots, level=mode.rewrite)
+            native = back_end(device).native_half_products
+            rewritten, _ = optimise(roots, level=mode.rewrite, native_half_products=native)
     report = Report(
         facts=_facts(signature, mode, name, labels),
         lines=lines.found,
