@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import DataError
+from symnet.graph.types import NUMPY_DTYPES
 from symnet.graph.variables import SharedVariable
+
+# as files call dtypes
+_DTYPES = {
+    "BOOL": "bool", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8",
+    "U16": "uint16", "U32": "uint32", "U64": "uint64", "F16": "float16", "BF16": "bfloat16",
+    "F32": "float32", "F64": "float64",
+}  # fmt: skip
 
 Parameters = Mapping[str, SharedVariable] | Iterable[SharedVariable]
 
@@ -44,17 +52,21 @@ def read_parameters(path: str | os.PathLike) -> dict[str, np.ndarray]:
 def read_parameters_and_metadata(
     path: str | os.PathLike,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The arrays in a file by name, and its texts. Errors: those of `read_parameters`."""
+    """The arrays in a file by name, and its texts. Errors: those of `read_parameters`;
+    TypeMismatchError for bfloat16 without ml_dtypes."""
     content = Path(path).read_bytes()
     with _safetensors():
-        from safetensors import SafetensorError  # noqa: PLC0415
-        from safetensors.numpy import load  # noqa: PLC0415
-    try:
-        values = load(content)
+        from safetensors import SafetensorError, deserialize  # noqa: PLC0415
+    try:  # safetensors.numpy reads no bfloat16
+        found = [(name, part, _DTYPES[part["dtype"]]) for name, part in deserialize(content)]
     except (SafetensorError, KeyError, ValueError, TypeError) as problem:
         raise DataError(
             f"{path}: {len(content)} bytes that are no whole safetensors file: {problem}"
         ) from None
+    values = {
+        name: np.frombuffer(part["data"], NUMPY_DTYPES[dtype]).reshape(part["shape"])
+        for name, part, dtype in found
+    }
     return values, _header(content).get("__metadata__", {})
 
 

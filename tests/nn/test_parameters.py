@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -207,6 +208,20 @@ def test_what_is_written_is_read(tmp_path_factory, values, metadata):
     path.write_bytes(content)
     found, texts = read_parameters_and_metadata(path)
     assert equal(found, values) and texts == metadata
+
+
+def test_bfloat16_is_written_and_read(tmp_path):
+    kind = np.dtype(ml_dtypes.bfloat16)
+    w = symnet.shared(np.array([[1, -0.5], [3, np.inf]], kind), name="w")
+    path = tmp_path / "x.safetensors"
+    save_parameters(path, [w])
+    before = w.get_value()
+    w.set_value(np.zeros((1, 1), kind))
+    with pytest.raises(DataError):
+        load_parameters(path, [w])
+    w.set_value(np.zeros((2, 2), kind))
+    load_parameters(path, [w])
+    assert w.get_value().dtype == kind and np.array_equal(w.get_value(), before)
 
 
 def test_views_and_swapped_bytes_are_written_as_their_values(tmp_path):
