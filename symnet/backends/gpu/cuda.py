@@ -46,7 +46,7 @@ from symnet.errors import (
 __all__ = ["INDEX", "CudaDevice", "missing"]
 
 INDEX = 0  # of the device, among those that are visible
-UNIT = 16  # kernels that are compiled together
+UNIT = 4  # kernels that are compiled together; several units at the same time
 STAGE = 4 << 20  # bytes of each half of the pinned memory that copies from the host go through
 REPLY = 64 << 10  # bytes of pinned memory that small copies to the host go through
 WORKSPACE = 32 << 20  # bytes for cuBLAS: what it takes itself on Hopper
