@@ -79,7 +79,8 @@ def _size(variables: Sequence[SharedVariable]) -> int:
 
 
 def _bytes(network: "Network") -> str:
-    count: float = sum(v.peek().nbytes for v in network.named_variables().values())
+    variables = network.named_variables().values()
+    count: float = sum(math.prod(v.current_shape) * v.type.numpy_dtype.itemsize for v in variables)
     for unit in ("bytes", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.3g} {unit}"

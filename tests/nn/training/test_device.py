@@ -1,0 +1,227 @@
+"""Training on a device: the same as on the host, and parameters stay there."""
+
+import os
+import shutil
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import symnet
+from symnet import nn
+from symnet.errors import TrainingError
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("c++")),
+    reason="the emulated device needs a C++ compiler",
+)
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(120, 6)).astype("float32")
+Y = (X[:, 0] > 0).astype("int64") + (X[:, 1] > 0)
+FIT = {"batch_size": 32, "epochs": 4, "verbose": 0, "seed": 5}
+
+
+@pytest.fixture(autouse=True)
+def emulated():
+    with symnet.config.change(device="emulated"):
+        yield
+
+
+def network(rate=0.01):
+    model = nn.Sequential(
+        [nn.Dense(8, activation="relu"), nn.Dropout(0.1), nn.Dense(3, activation="softmax")],
+        seed=1,
+        input_shape=6,
+    )
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"], learning_rate=rate)
+    return model
+
+
+def fit(model, **more):
+    return model.fit(X, Y, **{**FIT, **more})
+
+
+def same(model, other):
+    pairs = zip(model.get_weights(), other.get_weights())
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+class Fetched:
+    """Which shapes were brought to the host."""
+
+    def __init__(self, monkeypatch):
+        self.shapes = []
+        seen = symnet.graph.variables.SharedVariable.peek
+
+        def peek(variable):
+            if not variable.host_current:
+                self.shapes.append(variable.current_shape)
+            return seen(variable)
+
+        monkeypatch.setattr(symnet.graph.variables.SharedVariable, "peek", peek)
+
+
+def test_it_learns_what_the_host_learns():
+    here, there = network(), network()
+    with symnet.config.change(device="cpu"):
+        expected = fit(here, validation_split=0.2)
+    found = fit(there, validation_split=0.2)
+    assert there._program[1].step(there_examples())[1].device == "emulated"
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        np.testing.assert_allclose(found.logs[name], expected.logs[name], rtol=1e-4, atol=1e-5)
+    for a, b in zip(there.get_weights(), here.get_weights()):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(there.predict(X), here.predict(X), rtol=1e-3, atol=1e-5)
+    logs, wanted = there.evaluate(X, Y), here.evaluate(X, Y)
+    assert logs == pytest.approx(wanted, rel=1e-3)
+
+
+def there_examples():
+    return nn.training.data.Examples([X], [Y])
+
+
+def test_only_numbers_come_home_while_it_trains(monkeypatch):
+    model = network()
+    fit(model, epochs=1)
+    fetched = Fetched(monkeypatch)
+    fit(model, validation_split=0.2)
+    model.predict(X)
+    model.evaluate(X, Y)
+    assert model.count_params() == 6 * 8 + 8 + 8 * 3 + 3
+    model.summary()
+    assert set(fetched.shapes) == {()}
+    assert all(p.remote_current and not p.host_current for p in model.parameters)
+
+
+def test_devices_may_change_between_calls():
+    model, other = network(), network()
+    fit(model, epochs=2)
+    with symnet.config.change(device="cpu"):
+        at = model.predict(X)
+        fit(model, epochs=4, initial_epoch=2)
+        fit(other)
+    fit(model, epochs=6, initial_epoch=4)
+    assert len(model.history) == 2
+    assert at.shape == (120, 3)
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_resumed_run_is_equal_to_the_bit(tmp_path, stop):
+    whole, first, second = network(), network(), network()
+    expected = fit(whole, callbacks=[nn.Checkpoint(tmp_path / "whole")])
+    path = tmp_path / "a"
+    end = nn.Checkpoint(path)
+
+    class Stop(nn.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == stop:
+                raise KeyboardInterrupt  # before the checkpoint of this epoch
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(first, callbacks=[end, Stop()])
+    found = fit(second, callbacks=[nn.Checkpoint(path)], resume=True)
+    assert same(second, whole)
+    assert found.logs["loss"] == expected.logs["loss"]
+
+
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_numbers_that_are_not_finite(stepwise):
+    """The same step is found, the same words are said, and the model is as it was before it."""
+
+    class Steps(nn.Callback):
+        def on_step_end(self, step, logs):
+            pass
+
+    def failed(device):
+        model = network()
+        kernel = model.parameters[0]
+        with symnet.config.change(device=device):
+            fit(model, epochs=1)
+            kernel.set_value(kernel.get_value() * 1e38)
+            before = model.get_weights()
+            with pytest.raises(TrainingError) as caught:
+                fit(model, epochs=2, callbacks=[Steps()] if stepwise else [])
+        after = model.get_weights()
+        assert all(np.array_equal(a, b) for a, b in zip(before, after))
+        return caught.value
+
+    there, here = failed("emulated"), failed("cpu")
+    assert (there.epoch, there.step, there.layer) == (here.epoch, here.step, here.layer)
+    assert str(there).split("finite")[0] == str(here).split("finite")[0]
+
+
+def test_callbacks_see_what_they_see_on_the_host():
+    seen = {}
+
+    def run(device):
+        class Look(nn.Callback):
+            def on_step_end(self, step, logs):
+                seen.setdefault(device, []).append(logs["loss"])
+
+            def on_epoch_end(self, epoch, logs):
+                seen[device].append(self.trainer.learning_rate)
+                seen[device].append(float(np.abs(self.model.get_weights()[0]).sum()))
+
+        model = network()
+        with symnet.config.change(device=device):
+            best = nn.EarlyStopping("loss", patience=1, restore_best=True)
+            plateau = nn.ReduceOnPlateau("loss", patience=1, min_delta=10)
+            fit(model, callbacks=[Look(), best, plateau])
+        return model
+
+    there, here = run("emulated"), run("cpu")
+    np.testing.assert_allclose(seen["emulated"], seen["cpu"], rtol=1e-4)
+    for a, b in zip(there.get_weights(), here.get_weights()):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_ctrl_c_keeps_the_completed_steps():
+    model, other = network(), network()
+
+    class Press(nn.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 1:
+                threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, epochs=100_000, callbacks=[Press()], shuffle=False)
+    (count,) = (v for v in model._program[1].optimizer_state if v.name == "adam_step")
+    done = int(count.get_value())
+    assert done >= 4
+    fit(other, epochs=done // 4, shuffle=False)
+    if done % 4 == 0:
+        assert same(model, other)
+    fit(model, epochs=1)  # it can go on
+
+
+def test_arrays_on_the_device_are_data():
+    model, other = network(), network()
+    there = symnet.transfer(X)
+    model.fit(there, symnet.transfer(Y), **FIT)
+    fit(other)
+    assert same(model, other)
+    assert np.array_equal(model.predict(there), model.predict(X))
+
+
+def test_train_on_batch():
+    model, other = network(), network()
+    for _ in range(2):
+        found = model.train_on_batch(X, Y)
+        with symnet.config.change(device="cpu"):
+            expected = other.train_on_batch(X, Y)
+    assert found["loss"] == pytest.approx(expected["loss"], rel=0.5)  # other draws of dropout
+    assert model.parameters[0].remote_current
+
+
+def test_scikit_learns_estimators():
+    pytest.importorskip("sklearn")
+    from symnet.sklearn import SymnetClassifier
+
+    def fitted(device):
+        with symnet.config.change(device=device):
+            return SymnetClassifier(max_iter=3, random_state=0).fit(X, Y).predict_proba(X)
+
+    np.testing.assert_allclose(fitted("emulated"), fitted("cpu"), rtol=1e-3, atol=1e-5)
