@@ -40,6 +40,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from symnet.errors import CompilerError
+from symnet.graph.types import HALVES
 
 Stride = int | str
 
@@ -263,6 +264,7 @@ def check_kernel(kernel: Kernel) -> None:
     if kernel.slots < kernel.loops:
         raise _malformed(kernel, f"{kernel.slots} slots for the extents of {kernel.loops} loops")
     _check_names(kernel)
+    _check_halves(kernel)
     _check_memory(kernel)
 
 
@@ -331,6 +333,31 @@ def _check_names(kernel: Kernel) -> None:
                     row_names.add(result.name)
     if kernel.can_fail != (checks > 0):
         raise _malformed(kernel, "it says that it can fail, or that it cannot, and that is wrong")
+
+
+def _check_halves(kernel: Kernel) -> None:
+    """Half types are those of operands in memory, and what is stored there is float32."""
+    dtypes: dict[str, str] = {}
+    for s in kernel.statements():
+        if isinstance(s, (Let, Load, Scalar)):
+            dtypes[s.name] = s.dtype
+        elif not isinstance(s, Store):
+            dtypes[s.name] = "int64"
+    dtypes.update((a.name, a.dtype) for stage in kernel.stages for a in stage.accumulators)
+    scratch = [o.dtype for o in kernel.operands if o.per_thread]
+    literals = [
+        a.dtype
+        for s in kernel.statements()
+        for a in (s.args if isinstance(s, Let) else (s.value,) if isinstance(s, Store) else ())
+        if isinstance(a, Literal)
+    ]
+    if not HALVES.isdisjoint([*dtypes.values(), *kernel.scalars, *scratch, *literals]):
+        raise _malformed(kernel, "halves are computed with")
+    for s in kernel.statements():
+        if isinstance(s, Store) and kernel.operands[s.operand].dtype in HALVES:
+            stored = s.value.dtype if isinstance(s.value, Literal) else dtypes[s.value]
+            if stored != "float32":
+                raise _malformed(kernel, f"{s} stores {stored} into an array of halves")
 
 
 def _check_memory(kernel: Kernel) -> None:

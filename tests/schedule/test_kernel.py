@@ -182,3 +182,28 @@ def test_equal_kernels_are_equal_whatever_they_cost():
     again = shifted_by_its_maximum(Store(1, FULL, "v3"))
     assert replace(again, cost=9) == GOOD
     assert hash(replace(again, cost=9)) == hash(GOOD)
+
+
+HALF = Operand("float16", 1, written=True)
+WIDE = Load("v0", 0, Index((1,)), "float64")
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        map_kernel(Load("v0", 0, Index((1,)), "float16"), STORE),
+        map_kernel(LOAD, Let("v1", "neg", ("v0",), "bfloat16"), STORE),
+        map_kernel(LOAD, Store(1, Index((1,)), Literal(1.0, "bfloat16"))),
+        map_kernel(WIDE, STORE, operands=(replace(READ, dtype="float64"), HALF)),
+        map_kernel(LOAD, STORE, operands=(READ, replace(HALF, per_thread=True))),
+        replace(map_kernel(LOAD, STORE), scalars=("float16",)),
+    ],
+    ids=["loaded", "computed", "literal", "stored", "scratch", "scalar"],
+)
+def test_halves_are_in_memory_only(kernel):
+    with pytest.raises(CompilerError, match="halves"):
+        check_kernel(kernel)
+
+
+def test_halves_in_memory():
+    check_kernel(map_kernel(LOAD, STORE, operands=(replace(READ, dtype="bfloat16"), HALF)))

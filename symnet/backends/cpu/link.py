@@ -20,7 +20,8 @@ from symnet.backends.cpu import emit, tape_layout
 from symnet.backends.cpu.pairing import Pair, find_pairs
 from symnet.backends.cpu.tape import ShapeProgram
 from symnet.backends.words import itemsize, scalar_bits
-from symnet.graph.types import NUMPY_DTYPES
+from symnet.errors import CompilerError
+from symnet.graph.types import HALVES, NUMPY_DTYPES
 from symnet.kernels import gemm, permutation
 from symnet.schedule.program import (
     KernelStep,
@@ -285,6 +286,8 @@ class Linker:
         assert len(self.words) - first == emit.words(kernel)
 
     def _matmul(self, step: MatmulStep) -> None:
+        if step.dtype in HALVES:
+            raise CompilerError(f"a product of {step.dtype} should have been rewritten")
         first = len(self.words)
         ta, lda = _layout(step.a)
         tb, ldb = _layout(step.b)
