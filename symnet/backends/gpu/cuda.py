@@ -187,7 +187,7 @@ class CudaDevice:
                 f"NVRTC {version} does not compile for this GPU (sm_{capable}), only for "
                 f"{', '.join(f'sm_{a}' for a in nvrtc().architectures)}"
             )
-        return known[-1], launch.Device(processors, shared), most
+        return known[-1], launch.Device(processors, shared, most), most
 
     # ---- memory
 

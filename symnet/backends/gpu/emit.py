@@ -43,7 +43,8 @@ def emit(
     live     words that are read from device memory, in this order
     guarded  do nothing if a check has failed before: the kernel overwrites shared values
     phase    the stage that is computed, of rows that are cut into parts (see `rows.phases`)
-    keep     of rows that are kept in registers: lanes, items of a lane, elements of an item
+    keep     of rows that are kept: lanes, items of a lane (0: any number, in shared memory),
+             elements of an item
     """
     if phase is not None:
         return Part(kernel, live, guarded, phase).source()

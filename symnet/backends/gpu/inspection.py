@@ -131,7 +131,7 @@ def _blocks(kernel: BoundKernel) -> str:
     if how.lanes:
         said.append(f"{how.lanes} thread{'s' if how.lanes > 1 else ''} per row")
     if how.keep:
-        said.append("rows kept in registers")
+        said.append(f"rows kept in {'registers' if how.keep[1] else 'shared memory'}")
     if how.parts > 1:
         said.append(f"rows in {how.parts} parts")
     if how.shared:

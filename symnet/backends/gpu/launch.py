@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import prod
 
 from symnet.backends.gpu.packs import kept_bytes
-from symnet.backends.gpu.prelude import THREADS, WARP
+from symnet.backends.gpu.prelude import FULL_PACK, THREADS, WARP
 from symnet.backends.gpu.source import Source
 from symnet.backends.gpu.tiles import is_crossed, tiles_of
 from symnet.backends.words import itemsize
@@ -35,13 +35,15 @@ class Device:
     """What launching depends on.
 
     multiprocessors  how many there are
-    shared           bytes of shared memory that a block may ask for
+    shared           bytes of shared memory that a block may have where several are to fit
+    most_shared      bytes that it may have at most; 0: as many
     waves            blocks of a grid, in times of what the device holds; the rest is a loop. Many,
                      since the last wave is seldom full
     """
 
     multiprocessors: int
     shared: int = 48 << 10
+    most_shared: int = 0
     waves: int = 32
 
     @property
@@ -63,7 +65,7 @@ class Launch:
     tiles      blocks of those stages that only combine what parts have found
     combine    lanes of a group in them
     owners     of a scatter's destinations
-    keep       of rows that are kept in registers: lanes, items of a lane, elements of an item
+    keep       of rows that are kept: lanes, items of a lane (0: in shared memory), elements of each
     """
 
     grid: int
@@ -115,12 +117,17 @@ def launch(
         return Launch(0, 1)
     items = _items(extents[kernel.kept : kernel.loops], source.width)
     busy = device.multiprocessors * BUSY
-    keep = _kept(kernel, rows, extents[-1], source.width, busy)
+    length = extents[-1] if extents else 0
+    keep = _kept(kernel, rows, length, source.width, busy)
+    shared = 0
+    if keep is None and rows >= device.multiprocessors:
+        shared = _shared(kernel, length, device)
+        keep = (THREADS, 0, 1 if length % source.width else source.width) if shared else None
     if keep is not None:
         lanes = keep[0]
         none = (0,) * sum(o.per_thread for o in kernel.operands)
         grid = min(_ceil(rows * lanes, THREADS), most)
-        return Launch(grid, lanes, in_shared=bool(none), scratch=none, keep=keep)
+        return Launch(grid, lanes, shared, bool(none), none, keep=keep)
     widest = THREADS
     if kernel.form == "columns":
         # lines of memory are read whole: a warp's lanes are neighbours, if that leaves enough to do
@@ -182,6 +189,13 @@ def _kept(
     count = next((n for n in STEPS if n * lanes >= items), 0)
     fits = count and count * each * width <= MOST_KEPT
     return (lanes, count, width) if fits else None
+
+
+def _shared(kernel: Kernel, length: int, device: Device) -> int:
+    """Bytes of shared memory that keep a row; 0 if that is too much, or nothing is kept."""
+    rounded = _ceil(length, FULL_PACK * THREADS) * FULL_PACK * THREADS
+    size = kept_bytes(kernel) * rounded
+    return size if size <= max(device.most_shared, device.shared) - THREADS else 0
 
 
 def _threads(columns: int, items: int, side: int, splits: bool) -> int:

@@ -13,6 +13,7 @@ from symnet.backends.gpu.prelude import MEMORY_TYPES, THREADS, WARP
 from symnet.backends.gpu.statements import indices
 from symnet.backends.gpu.sweep import Sweeping
 from symnet.backends.reductions import needs_wide
+from symnet.backends.words import itemsize
 from symnet.schedule.kernel import (
     Accumulator,
     Index,
@@ -23,6 +24,8 @@ from symnet.schedule.kernel import (
     Store,
     reads,
 )
+
+UNROLLED = 4  # items that are taken together where their number is not known
 
 
 def phases(kernel: Kernel) -> int:
@@ -158,6 +161,9 @@ class KeptRows(Rows):
     A lane has `items` of the row at most, packs or (of rows whose length is no multiple of a pack)
     single elements; their loads are on their way together. The number of lanes is known, so that
     addresses differ by constants and exchanges need no loop.
+
+    Longer rows (`items` is 0) stay in shared memory: a row per block, any number of items. Lanes
+    have their own elements there, too, and need not wait for others.
     """
 
     def __init__(
@@ -188,6 +194,8 @@ class KeptRows(Rows):
         self.put("const long long tiles_ = (rows_ + groups_ - 1) / groups_;")
         self.put(f"const int length_ = (int)s{self.packed};")
         self.alignment()
+        if not self.items:
+            self._share()
         tiles = "long long tile_ = blockIdx.x; tile_ < tiles_; tile_ += gridDim.x"
         with self.block(f"for ({tiles})"):
             self.row_of_tile(loops)
@@ -197,13 +205,24 @@ class KeptRows(Rows):
                     self.store_guard = "real_"
                     self._stage(number, stage)
 
+    def _share(self) -> None:
+        """Variables: items of a lane, and where the kept packs are."""
+        self.put("const int items_ = (length_ + V * lanes_ - 1) / (V * lanes_);")
+        kinds = {k.register: self.kernel.operands[k.operand].dtype for k in self.kept}
+        before = 0
+        for register, dtype in kinds.items():
+            kind = f"symnet_pack<{MEMORY_TYPES[dtype]}, V>"
+            offset = f" + {before} * V * lanes_ * items_" if before else ""
+            self.put(f"{kind}* const k{register}_ = ({kind}*)(symnet_dynamic{offset});")
+            before += itemsize(dtype)
+
     def _stage(self, number: int, stage: Stage) -> None:
         self.begin_all(stage.accumulators)
         here = [k for k in self.kept if k.first == number]
         loads = [k for k in here if k.loaded]
         defined = {k.register for k in self.kept if k.first < number}
         for k in here:
-            if k.register not in defined:
+            if k.register not in defined and self.items:
                 kind = MEMORY_TYPES[self.kernel.operands[k.operand].dtype]
                 self.put(f"symnet_pack<{kind}, V> k{k.register}_[{self.items}] = {{}};")
                 defined.add(k.register)
@@ -214,7 +233,8 @@ class KeptRows(Rows):
                 self._load(loads, "gather")
         elif loads:
             self._load(loads, "read")
-        names = {(k.operand, k.index): f"k{k.register}_[n_]" for k in self.kept}
+        place = "n_" if self.items else "n_ * lanes_ + lane_"
+        names = {(k.operand, k.index): f"k{k.register}_[{place}]" for k in self.kept}
         packed = {
             position: names[s.operand, s.index]
             for position, s in enumerate(stage.loop)
@@ -234,13 +254,14 @@ class KeptRows(Rows):
                 fixed = "_fixed" if self.fixed[k.operand] else ""
                 where = f"p{k.operand} + {self.index(k.index, 'at_')}"
                 stride = ", 1" if how == "gather" else ""
-                self.put(f"k{k.register}_[n_] = symnet_{how}{fixed}<V>({where}{stride});")
+                place = "n_" if self.items else "n_ * lanes_ + lane_"
+                self.put(f"k{k.register}_[{place}] = symnet_{how}{fixed}<V>({where}{stride});")
 
     @contextlib.contextmanager
     def _each(self) -> Iterator[None]:
         """A loop over a lane's items."""
-        self.put("#pragma unroll")
-        with self.block(f"for (int n_ = 0; n_ < {self.items}; n_++)"):
+        self.put("#pragma unroll" if self.items else f"#pragma unroll {UNROLLED}")
+        with self.block(f"for (int n_ = 0; n_ < {self.items or 'items_'}; n_++)"):
             self.put("const int at_ = (n_ * lanes_ + lane_) * V;")
             with self.block("if (at_ < length_)"):
                 yield

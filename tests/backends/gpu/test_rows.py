@@ -91,6 +91,30 @@ def test_lanes_and_items_follow_the_length():
     assert found[1000] == (32, 8, 4) and found[8192] == (256, 8, 4)
 
 
+@pytest.mark.parametrize("length", [17_000, 20_001, 50_257])
+@pytest.mark.parametrize("circumstances", [{}, {"offset": 8}, {"downwards": True}], ids=str)
+def test_longer_rows_are_kept_in_shared_memory(length, circumstances):
+    outputs = [P, COST, symnet.grad(COST.sum(), x)]
+    geometry = Device(2, 8 << 10, 227 << 10)
+    one = runner([x, labels], outputs, geometry=geometry, **circumstances)
+    a, *_, at = arrays(5, length)
+    found = one.run([a, at])
+    (keep,) = kept(one)
+    assert keep == (256, 0, 1 if length % 4 else 4)
+    for f, expected in zip(found, symnet.function([x, labels], outputs)(a, at), strict=True):
+        np.testing.assert_allclose(f, expected, rtol=2e-5, atol=1e-9)
+
+
+def test_several_arrays_of_a_row_in_shared_memory():
+    outputs = [P * x, NORMED * w]
+    one = runner([x, w], outputs, geometry=Device(2, 8 << 10, 227 << 10))
+    a, _, c, _ = arrays(6, 18_000)
+    found = one.run([a, c])
+    assert all(keep[1] == 0 for keep in kept(one)) and kept(one)
+    for f, expected in zip(found, symnet.function([x, w], outputs)(a, c), strict=True):
+        np.testing.assert_allclose(f, expected, rtol=2e-5, atol=1e-6)
+
+
 def test_rows_that_do_not_fit_are_read_again():
     one = runner([x], [P])
     a = values(3, 70_000)
