@@ -54,7 +54,7 @@ from symnet.schedule.steps import FusedStep, GemmStep, LoopStep, PermutationStep
 
 MAX_COST = 90  # scalar operations of one kernel; compile time grows faster than linearly above
 MAX_OPERANDS = 16
-ROUNDING = 8  # scalar operations to round to a half type
+ROUNDING = 4  # scalar operations to round to a half type
 RECENT = 3  # groups over the same space that are tried, beside the one that computes the inputs
 
 LOWERED = (
