@@ -42,6 +42,7 @@ pytestmark = pytest.mark.skipif(host.compiler() is None, reason="no C++ compiler
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 TOLERANCE = {"float32": 1e-6, "float64": 1e-14, "float16": 2e-3, "bfloat16": 1e-2}
+END = 512  # bytes behind memory that nobody may write
 WELL, FAILED = np.zeros(3, np.int64), np.array([1, 0, 0])
 
 
@@ -74,15 +75,16 @@ class Machine:
     """Memory and a handle; it counts the calls of cuBLAS by name."""
 
     def __init__(self):
-        self.kept = [place_for(4096)]
+        self.kept, self.ends = [place_for(4096)], []
         self.blas = Blas(host_blas.library(), 0, (self.kept[0].ctypes.data, 4096))
         self.calls = []
         call = self.blas._call
         self.blas._call = lambda name, *rest: (self.calls.append(name), call(name, *rest))
 
     def allocate(self, size):
-        block = place_for(size, filled=0xFF)  # NaN in every dtype, behind it too
+        block = place_for(size + END, filled=0xFF)  # NaN in every dtype, behind it too
         self.kept.append(block)
+        self.ends.append(block[size:])
         return block.ctypes.data
 
     def run(self, bound, registers, error=WELL):
@@ -97,9 +99,7 @@ class Machine:
                     words, moving, error.ctypes.data, s.launch.grid, THREADS, 0, 0
                 )
                 assert status == 0, host.complaint()
-
-    def close(self):
-        self.blas.close()
+        assert all((end == 0xFF).all() for end in self.ends), "written behind a buffer"
 
 
 class Case:
@@ -277,6 +277,18 @@ def test_scalars_of_half_types(bits, dtype):
 def test_larger_products(dtype, layouts):
     case = Case(dtype, 310, 130, 450, alpha=0.5, beta=1.0, layouts=layouts)
     case.check()
+
+
+@pytest.mark.parametrize("layout", ["padded", "padded columns"])
+def test_spare_memory_is_as_large_as_what_is_not_written(layout):
+    case = Case("float32", 6, 7, 5, layouts=("rows", "rows", layout), guarded=True)
+    case.check(error=FAILED)
+    case.check(error=WELL)
+
+
+@pytest.mark.parametrize("m, n", [(1, 50), (50, 1), (3, 40)])
+def test_scaling(m, n):
+    Case("float32", m, n, 0, beta=-0.5).check()
 
 
 # ---- which call it is
