@@ -183,8 +183,13 @@ def _places() -> list[str]:
     found = [os.environ["SYMNET_NVRTC"]] if os.environ.get("SYMNET_NVRTC") else []
     spec = importlib.util.find_spec("nvidia")
     for folder in map(Path, (spec.submodule_search_locations or []) if spec else []):
-        found += map(str, sorted(folder.glob("*/lib/libnvrtc.so.*"), reverse=True))
-        found += map(str, sorted(folder.glob("*/bin/nvrtc64_*.dll"), reverse=True))
+        for pattern in ("*/lib/libnvrtc.so.*", "*/bin/nvrtc64_*.dll"):
+            found += map(str, sorted(folder.glob(pattern), key=_version, reverse=True))
     home = os.environ.get("CUDA_PATH") or os.environ.get("CUDA_HOME") or "/usr/local/cuda"
     found += map(str, sorted(Path(home).glob("lib64/libnvrtc.so*")))
     return [p for p in found if ".alt." not in p] + list(_NAMES)
+
+
+def _version(library: Path) -> list[int]:
+    """The numbers in a file's name: of several wheels the newest is taken."""
+    return [int(n) for n in re.findall(r"\d+", library.name)]

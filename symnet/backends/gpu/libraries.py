@@ -1,7 +1,7 @@
 """What a GPU needs on this machine: CuPy, NVIDIA's driver, NVRTC and cuBLAS; and what is missing.
 
-CuPy reaches the driver; NVRTC and cuBLAS come as wheels beside it or with a CUDA toolkit. All must
-be of one major version of CUDA, and the driver of that one or a newer.
+CuPy reaches the driver; NVRTC and cuBLAS come as wheels beside it or with a CUDA toolkit. cuBLAS
+must be of CuPy's major version of CUDA, and the driver of that of all of them or a newer.
 """
 
 import ctypes
@@ -69,10 +69,10 @@ def missing() -> list[str]:
             found += _device(module, major, version)
     try:
         nvrtc = kernels.nvrtc().version
-        if major and nvrtc[0] != major:
+        if version is not None and nvrtc[0] > version[0]:
             found.append(
-                f"NVRTC is of CUDA {nvrtc[0]}, CuPy of CUDA {major}: pip install "
-                f"{_wheel('nvidia-cuda-nvrtc', major)}, and let SYMNET_NVRTC name its file."
+                f"NVRTC is of CUDA {nvrtc[0]}, the driver serves CUDA {version[0]}: pip install "
+                f"{_wheel('nvidia-cuda-nvrtc', version[0])}, and let SYMNET_NVRTC name its file."
             )
     except BackendError as e:
         found.append(f"{e}.")

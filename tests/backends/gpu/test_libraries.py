@@ -1,9 +1,11 @@
 """What is said to be missing, and what helps."""
 
 import types
+from pathlib import Path
 
 import pytest
 
+from symnet.backends.gpu import compile as kernels
 from symnet.backends.gpu import libraries
 from symnet.errors import BackendError, DeviceError
 
@@ -81,10 +83,30 @@ def test_no_device(machine, monkeypatch, count, visible, words):
     assert words in said
 
 
-def test_nvrtc_of_another_version(machine):
-    machine.nvrtc.version = 12, 9
+def test_nvrtc_that_is_newer_than_the_driver(machine, monkeypatch):
+    machine.runtime.runtimeGetVersion = lambda: 12090
+    monkeypatch.setattr(libraries, "driver_version", lambda: (12, 4))
     (said,) = libraries.missing()
-    assert "NVRTC is of CUDA 12, CuPy of CUDA 13: pip install nvidia-cuda-nvrtc," in said
+    words = "NVRTC is of CUDA 13, the driver serves CUDA 12: pip install nvidia-cuda-nvrtc-cu12,"
+    assert words in said
+    machine.nvrtc.version = 12, 9
+    assert libraries.missing() == []
+
+
+def test_nvrtc_that_is_older(machine):
+    machine.nvrtc.version = 12, 1
+    assert libraries.missing() == []
+
+
+def test_of_several_wheels_the_newest_is_taken(monkeypatch, tmp_path):
+    for name in ("cu13/lib/libnvrtc.so.13", "cuda_nvrtc/lib/libnvrtc.so.12"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    spec = types.SimpleNamespace(submodule_search_locations=[tmp_path])
+    monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setenv("SYMNET_NVRTC", "named.so")
+    found = [Path(p).name for p in kernels._places()[:3]]
+    assert found == ["named.so", "libnvrtc.so.13", "libnvrtc.so.12"]
 
 
 def test_no_nvrtc_and_no_cublas(machine, monkeypatch):
