@@ -69,7 +69,7 @@ def missing() -> list[str]:
             found += _device(module, major, version)
     try:
         nvrtc = kernels.nvrtc().version
-        if version is not None and nvrtc[0] > version[0]:
+        if version is not None and nvrtc[0] > version[0] >= major:
             found.append(
                 f"NVRTC is of CUDA {nvrtc[0]}, the driver serves CUDA {version[0]}: pip install "
                 f"{_wheel('nvidia-cuda-nvrtc', version[0])}, and let SYMNET_NVRTC name its file."
