@@ -5,7 +5,9 @@ import ctypes
 import functools
 import inspect
 import os
+import sys
 import threading
+import types
 import weakref
 
 import fake_cupy
@@ -351,6 +353,24 @@ def test_arrays_are_kept_until_they_have_been_read(cupy, device):
     device.wait()
     device.adopt(other)
     assert seen
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_pytorch_s_current_stream_waits_too(cupy, device, monkeypatch, usable):
+    stream = cupy.cuda.Stream(non_blocking=True)
+    room = types.SimpleNamespace(
+        is_initialized=lambda: usable,
+        current_stream=lambda index: types.SimpleNamespace(cuda_stream=stream.ptr),
+    )
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=room))
+    memory, seen = device.allocate(8), []
+    device.put(memory.address, np.ones(1))
+    device.hand_over()
+    view = device.array(memory, (1,), "float64").view()
+    before = float(view[0])
+    cupy.machine.add(stream.ptr, lambda: seen.append(float(view[0])))
+    cupy.machine.finish(stream.ptr)
+    assert seen == [1 if usable else before]
 
 
 @pytest.mark.parametrize(
