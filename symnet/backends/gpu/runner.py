@@ -30,6 +30,7 @@ from symnet.backends.gpu.moving import Moving
 from symnet.backends.gpu.pending import ERROR, STATE, Pending
 from symnet.backends.gpu.products import LIVE
 from symnet.backends.gpu.residence import DeviceValue
+from symnet.backends.gpu.whole import Whole
 from symnet.backends.words import itemsize
 from symnet.errors import CompilerError, OutOfMemoryError, RecordingError, ShapeError
 from symnet.graph.origin import UNKNOWN, Origin
@@ -494,10 +495,11 @@ class GpuRunner:
         with self.device.lock:
             binding = self._bind(arrays)
             fresh = self._fresh(binding)
-            self._upload(binding, arrays)
-            self._writes(binding)
-            self._order(binding)
-            return self._results(binding, arrays, fresh)
+            with Whole():
+                self._upload(binding, arrays)
+                self._writes(binding)
+                self._order(binding)
+                return self._results(binding, arrays, fresh)
 
     def _fresh(self, binding: Binding) -> list[Memory | None]:
         """Memory for outputs that stay on the device: taken before anything is changed."""
@@ -795,17 +797,19 @@ class GpuRunner:
 
     def _repeat(self, binding: Binding, ends: tuple[BoundKernel, BoundKernel], many: int) -> None:
         """Order that many calls of `map`."""
-        if not binding.calls:
-            self._mapped(binding, ends)
-            binding.calls += 1
-            many -= 1
-        if many and binding.mapping is None and not binding.refused:
-            binding.mapping = self._record(binding, partial(self._mapped, binding, ends))
-        for _ in range(many):
-            if binding.mapping is not None:
-                binding.mapping.replay()
-            else:
+        with Whole() as interrupts:
+            if not binding.calls:
                 self._mapped(binding, ends)
+                binding.calls += 1
+                many -= 1
+            if many and binding.mapping is None and not binding.refused:
+                binding.mapping = self._record(binding, partial(self._mapped, binding, ends))
+            for _ in range(many):
+                interrupts.check()
+                if binding.mapping is not None:
+                    binding.mapping.replay()
+                else:
+                    self._mapped(binding, ends)
 
     def _rows(
         self, binding: Binding, sequences: Sequence[np.ndarray], done: int, many: int
