@@ -42,6 +42,7 @@ launchers: dict[Source, Callable[..., int]] = {}
 """What launches a kernel; a status that is not 0 means that `complaint` has something to say."""
 
 _lock = threading.Lock()
+_ahead = threading.Lock()
 
 
 @functools.cache
@@ -116,12 +117,13 @@ def _compile(*options: str) -> str:
     return done.stdout
 
 
-@functools.cache
 def _header(text: str) -> Path:
     """What all units begin with, compiled ahead: that is most of the work for a small one."""
     path = _folder() / f"{_digest(text)}.h"
-    path.write_text(text)
-    _compile(*_FLAGS, "-x", "c++-header", str(path), "-o", f"{path}.gch")
+    with _ahead:  # a compiler that reads a header while it is written never comes to an end
+        if not Path(f"{path}.gch").exists():
+            path.write_text(text)
+            _compile(*_FLAGS, "-x", "c++-header", str(path), "-o", f"{path}.gch")
     return path
 
 
