@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.backends.choice import fetch
+from symnet.backends.choice import Executable, fetch
 from symnet.backends.cpu.runner import Runner
 from symnet.backends.reference import evaluate
 from symnet.errors import (
@@ -64,7 +64,7 @@ class Function:
         self.name = name
         self.inputs: list[In] = signature.inputs
         self.profile: Profile | None = None
-        self._runner: Any = None  # an Executable
+        self._runner: Executable | None = None
         self._defaults = [self._default(k) for k in range(len(self.inputs))]
         self._comparison: Comparison | None = None
         if mode.backend == "compiled":
@@ -236,9 +236,11 @@ class Function:
         if len(counts) != 1:
             raise ShapeError(f"{self}.map: the sequences have different lengths {sorted(counts)}")
         (count,) = counts
-        program = self.program
-        if program is not None and not program.rebinds:
-            return self._shaped(self._runner.map(arrays, count, between))
+        runner = self._runner
+        if runner is not None and runner.program is not None and not runner.program.rebinds:
+            (native,) = runner.runners
+            assert native is not None
+            return self._shaped(native.map(arrays, count, between))
         results: list[list[np.ndarray]] = []
         for position in range(count):
             results.append(self._run([a[position, ...] for a in arrays]))
