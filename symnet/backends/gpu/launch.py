@@ -147,7 +147,10 @@ def launch(
         parts = min(PART_WAVES * device.blocks // tiles, items // (lanes * PART_ITEMS))
         if parts > 1:
             grid = min(tiles * parts, most)
-            combine = min(widest, max(lanes, _power_of_two(_ceil(parts, COMBINED))))
+            most_lanes = THREADS
+            if kernel.form == "columns":
+                most_lanes //= min(NARROW, _power_of_two(extents[kernel.kept - 1]))
+            combine = min(most_lanes, max(lanes, _power_of_two(_ceil(parts, COMBINED))))
             return Launch(
                 grid,
                 lanes,

@@ -71,6 +71,19 @@ SYMNET_FUNCTION symnet_pack<T, V> symnet_gather_fixed(const T* p, long long stri
     for (int k = 0; k < V; k++) found.v[k] = symnet_fixed(p + k * stride);
     return found;
 }
+/* an element, after which the pointer goes on */
+template <typename T> SYMNET_FUNCTION T symnet_on(T*& p, long long hop)
+{
+    const T found = *p;
+    p += hop;
+    return found;
+}
+template <typename T> SYMNET_FUNCTION T symnet_fixed_on(const T*& p, long long hop)
+{
+    const T found = symnet_fixed(p);
+    p += hop;
+    return found;
+}
 template <int V, typename T> SYMNET_FUNCTION void symnet_write(T* p, const symnet_pack<T, V>& x)
 {
     SYMNET_CHECK_ALIGNED(p, sizeof(T) * V);

@@ -51,6 +51,11 @@ class Sweeping(Emitter):
         moving = varying(statements, self.packed)
         along = {k for k, s in enumerate(statements) if lies_along(s, self.packed, moving)}
         outer = [f"i{loop}" for loop in loops[:-1]]
+        self.walked = self._walked(reads, loops)
+        for position, s in self.walked.items():
+            kind = MEMORY_TYPES[self.kernel.operands[s.operand].dtype]
+            const = "" if self.kernel.operands[s.operand].written else "const "
+            self.put(f"{const}{kind}* q{position}_ = p{s.operand};")
         fields = [f"long long {', '.join([*outer, 'at_'])};"]
         values = [*outer, "at_"]
         packed: dict[int, str] = {}  # position of a statement: its pack
@@ -60,7 +65,11 @@ class Sweeping(Emitter):
             kind = MEMORY_TYPES[self.kernel.operands[s.operand].dtype]
             if position in along or (isinstance(s, Load) and s.name in moving):
                 fields.append(f"symnet_pack<{kind}, V> {name};")
-                values.append(self.pack_in_memory(s))
+                values.append(
+                    self._read_on(position, s)
+                    if position in self.walked
+                    else self.pack_in_memory(s)
+                )
                 packed[position] = f"got_.{name}"
             elif isinstance(s, Load):
                 fields.append(f"{kind} {name};")
@@ -105,6 +114,22 @@ class Sweeping(Emitter):
         if stride == 1:
             return f"symnet_read{fixed}<V>({where})"
         return f"symnet_gather{fixed}<V>({where}, {integer(stride)})"
+
+    def _walked(self, reads: dict[int, Load | Store], loops: Sequence[int]) -> dict[int, Load]:
+        """Loads down a column. Their pointers walk along with the items, which come in order: that
+        takes fewer registers than an address for each that is on its way."""
+        if self.kernel.form != "columns" or len(loops) > 1:
+            return {}
+        return {
+            position: s
+            for position, s in reads.items()
+            if isinstance(s, Load) and s.index.strides[self.packed] not in (0, 1)
+        }
+
+    def _read_on(self, position: int, s: Load) -> str:
+        """An element down a column; its pointer goes on to the next."""
+        read = "symnet_fixed_on" if self.fixed[s.operand] else "symnet_on"
+        return f"{{{read}(q{position}_, lanes_ * {integer(s.index.strides[self.packed])})}}"
 
     def _split(self, loops: Sequence[int], first: str) -> None:
         """An item's indices, from its position `from_` among all of the sweep."""
@@ -230,6 +255,9 @@ class Sweeping(Emitter):
             outer = self.extent(loops[:-1]) if outer is None else outer
             total = "items_" if outer == "1" else f"{outer} * items_"
             self.bounds(total, bounds)
+            for position, s in self.walked.items():
+                where = re.sub(r"\bat_\b", "(start_ + from_)", self.index(s.index, "at_"))
+                self.put(f"q{position}_ = p{s.operand} + {where};")
             if wide:
                 with self.block("while (from_ < end_)"):
                     self.put(
