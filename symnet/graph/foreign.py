@@ -12,7 +12,7 @@ import numpy as np
 from symnet.errors import TypeMismatchError
 
 HOST = 1  # kDLCPU
-_DEVICES = {2: "cuda", 13: "cuda"}  # kDLCUDA, kDLCUDAManaged
+_DEVICES = {2: "cuda", 3: None, 13: "cuda"}  # kDLCUDA, kDLCUDAHost (pinned), kDLCUDAManaged
 
 
 def device_of(value: Any) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 import symnet
 import symnet.tensor as T
 from symnet.errors import TypeMismatchError
+from symnet.graph.foreign import device_of
 
 A = np.arange(6, dtype="float32").reshape(2, 3)
 
@@ -212,3 +213,32 @@ def test_jax(double):
     assert jnp.from_dlpack(shared).tolist() == (A + 1).tolist()
     with pytest.raises(TypeMismatchError, match="bfloat16"):
         double(jnp.ones((1, 1), "bfloat16"))
+
+
+# ---- devices
+
+
+@pytest.mark.parametrize(
+    ("value", "device"),
+    [
+        (A, None),
+        ([1.0], None),
+        (A[0, 0], None),
+        (Tensor(A), None),
+        (Tensor(A, device=(2, 0)), "cuda"),
+        (Tensor(A, device=(3, 0)), None),  # the host's memory, pinned
+        (Tensor(A, device=(13, 0)), "cuda"),
+        (Tensor(A, device=(7, 0)), "device 7"),
+        (type("Named", (), {"symnet_device": "emulated"})(), "emulated"),
+    ],
+)
+def test_the_device_of_an_array(value, device):
+    assert device_of(value) == device
+
+
+def test_an_array_that_does_not_say_where_it_lies():
+    class Silent(Tensor):
+        def __dlpack_device__(self):
+            raise RuntimeError("freed")
+
+    assert device_of(Silent(A)) is None
