@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from symnet.backends.gpu.packs import Kept, kept
 from symnet.backends.gpu.prelude import MEMORY_TYPES, THREADS, WARP
-from symnet.backends.gpu.statements import indices
+from symnet.backends.gpu.statements import BLOCKS, indices
 from symnet.backends.gpu.sweep import Sweeping
 from symnet.backends.reductions import needs_wide
 from symnet.backends.words import itemsize
@@ -25,6 +25,8 @@ from symnet.schedule.kernel import (
     reads,
 )
 
+REGISTERS = 1 << 16  # of a multiprocessor
+OTHERS = 32  # registers of a lane for all but its row
 UNROLLED = 4  # items that are taken together where their number is not known
 
 
@@ -204,6 +206,12 @@ class KeptRows(Rows):
                 if stage.loop or stage.accumulators:
                     self.store_guard = "real_"
                     self._stage(number, stage)
+
+    def blocks(self) -> int:
+        kinds = {k.register: self.kernel.operands[k.operand].dtype for k in self.kept}
+        held = sum(map(itemsize, kinds.values())) * self.items * self.width // 4
+        others = OTHERS if self.width > 1 else 2 * OTHERS  # addresses of single elements
+        return max(1, min(BLOCKS, REGISTERS // (THREADS * (held + others))))
 
     def _share(self) -> None:
         """Variables: items of a lane, and where the kept packs are."""

@@ -27,7 +27,7 @@ extern "C" int symnet_run(void (*body)(void*), void* context, unsigned int grid,
 #define threadIdx symnet_thread
 #define __global__
 #define __shared__ static
-#define __launch_bounds__(n)
+#define __launch_bounds__(...)
 #define __syncthreads() symnet_meet(__LINE__)
 #define __shfl_xor_sync(mask, x, distance) symnet_shuffle(x, distance, __LINE__)
 #define __ballot_sync(mask, yes) symnet_vote(yes, __LINE__)

@@ -25,6 +25,7 @@ from symnet.schedule.kernel import (
     Stride,
 )
 
+BLOCKS = 4  # of a multiprocessor: 64 registers a thread
 _EXTREME = {"max": "symnet_greatest", "min": "symnet_least"}
 _STEP = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
@@ -63,13 +64,18 @@ class Emitter:
     def body(self) -> None:
         raise NotImplementedError
 
+    def blocks(self) -> int:
+        """How many blocks are to fit on a multiprocessor. The compiler takes the registers that
+        this leaves; left to itself it saves them, and then loads wait for each other."""
+        return BLOCKS
+
     def source(self) -> Source:
         self.body()
         inside = "\n".join(self.lines)
         self.lines = []
         self._arguments(inside)
         head = (
-            f'extern "C" __global__ void __launch_bounds__({THREADS})\n'
+            f'extern "C" __global__ void __launch_bounds__({THREADS}, {self.blocks()})\n'
             f"ENTRY(const symnet_words<{self.words.count}> words, const long long* live, "
             "long long* error)\n"
         )

@@ -30,7 +30,7 @@ def test_text_of_a_map():
     (kernel,) = kernels(x * w + 1)
     source = emit(kernel)
     assert source.body.splitlines() == [
-        'extern "C" __global__ void __launch_bounds__(256)',
+        'extern "C" __global__ void __launch_bounds__(256, 4)',
         "ENTRY(const symnet_words<7> words, const long long* live, long long* error)",
         "{",
         "    const float* const p0 = (const float*)words.w[0];",
