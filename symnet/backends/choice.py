@@ -97,9 +97,9 @@ class BackEnd(Protocol):
     ) -> Runner:
         """The executable program of a linked one. Errors: BackendError."""
 
-    def resident(self, value: Any) -> Residence:
-        """A copy, in the device's memory, of a NumPy array or of a device array of any library.
-        Errors: TypeMismatchError, OutOfMemoryError."""
+    def resident(self, value: Any, into: Residence | None = None) -> Residence:
+        """A copy, in the device's memory, of a NumPy array or of a device array of any library;
+        in the memory of `into`, where it can be. Errors: TypeMismatchError, OutOfMemoryError."""
 
     def fetch(self, value: Any) -> np.ndarray:
         """A copy of a device array of any library as NumPy array. Errors: TypeMismatchError."""
@@ -115,7 +115,7 @@ def back_end(device: str) -> BackEnd:
     return found
 
 
-def resident(value: Any) -> Residence | None:
+def resident(value: Any, into: Residence | None = None) -> Residence | None:
     """A copy of a device array where it lies; None for any other array, and where there is no back
     end for that device. Errors: those of `BackEnd.resident`."""
     device = device_of(value)
@@ -125,7 +125,7 @@ def resident(value: Any) -> Residence | None:
         target = back_end(device)
     except DeviceError:
         return None
-    return target.resident(value)
+    return target.resident(value, into)
 
 
 def fetch(value: Any) -> np.ndarray:

@@ -310,7 +310,8 @@ class SharedVariable(Variable):
         label = f"the value for shared variable {self}"
         if isinstance(value, Variable):
             raise TypeMismatchError(f"{label} is symbolic: {value}; see get_value and eval")
-        remote = _resident(value)
+        # a copy, for it belongs to the variable: at the old place, which functions know, if it fits
+        remote = _resident(value, self.remote)
         if remote is not None:
             check_device_array(self.type, remote, label)
             self.replace(remote)
@@ -389,9 +390,9 @@ _hooks: dict[str, Any] = {}  # filled by graph.pickling, which needs walks; and 
 types._hooks["variable"] = lambda type_, name=None: _classes["variable"](type_, name=name)
 
 
-def use_residences(resident: Callable[[Any], Residence | None]) -> None:
-    """The hook by which shared variables take device arrays: it makes a copy that they own, or says
-    None where it cannot."""
+def use_residences(resident: Callable[[Any, Residence | None], Residence | None]) -> None:
+    """The hook by which shared variables take device arrays: it makes a copy that they own, in the
+    memory of the second argument if that fits, or says None where it cannot."""
     _hooks["resident"] = resident
 
 
@@ -440,9 +441,9 @@ def make_shared(
     return variable
 
 
-def _resident(value: Any) -> Residence | None:
+def _resident(value: Any, into: Residence | None = None) -> Residence | None:
     """A copy of a device array for a variable; else None."""
-    made: Residence | None = None if device_of(value) is None else _hooks["resident"](value)
+    made: Residence | None = None if device_of(value) is None else _hooks["resident"](value, into)
     return made
 
 

@@ -222,13 +222,19 @@ def test_shared_values_on_the_device():
     f()
     assert np.asarray(there).tolist() == A.tolist()  # it was copied
     assert shared.get_value().tolist() == (A + 1).tolist()
+    remote = shared.remote
     shared.set_value(there)
+    assert shared.remote is remote  # the address stays
     assert shared.remote_current and not shared.host_current
     f()
     copied = shared.get_value(return_internal_type=True)
     f()
     assert np.asarray(copied).tolist() == (A + 1).tolist()
     assert np.from_dlpack(shared).tolist() == (A + 2).tolist()
+    shared.set_value(shared.get_value(borrow=True, return_internal_type=True))  # itself
+    assert shared.get_value().tolist() == (A + 2).tolist()
+    shared.set_value(symnet.transfer(A[:1], "emulated"))
+    assert shared.get_value().tolist() == A[:1].tolist()
     with pytest.raises(ShapeError, match="was declared"):
         symnet.shared(there, shape=(None, 4))
 

@@ -10,7 +10,7 @@ from symnet.backends.cpu.link import Linked
 from symnet.backends.cpu.runner import Runner
 from symnet.errors import DeviceError
 from symnet.graph.origin import Origin
-from symnet.graph.variables import SharedVariable, Variable
+from symnet.graph.variables import Residence, SharedVariable, Variable
 from symnet.schedule.program import Program
 
 
@@ -37,7 +37,7 @@ class CpuBackEnd:
     ) -> Runner:
         return Runner(linked, inputs, shared, constants, origins, profile)
 
-    def resident(self, value: Any) -> Any:
+    def resident(self, value: Any, into: Residence | None = None) -> Any:
         raise DeviceError("the host's memory is no device's")
 
     def fetch(self, value: Any) -> np.ndarray:

@@ -7,12 +7,13 @@ import numpy as np
 
 from symnet.backends.gpu import link as linking
 from symnet.backends.gpu import moves
+from symnet.backends.gpu.device import DeviceArray, GpuDevice
 from symnet.backends.gpu.devices import device
 from symnet.backends.gpu.link import Linked
 from symnet.backends.gpu.residence import DeviceValue
 from symnet.backends.gpu.runner import GpuRunner
 from symnet.graph.origin import Origin
-from symnet.graph.variables import SharedVariable, Variable
+from symnet.graph.variables import Residence, SharedVariable, Variable
 from symnet.schedule.program import Program
 
 
@@ -43,9 +44,9 @@ class BackEnd:
         """What linked programs depend on: they are the same for all devices."""
         return "gpu"
 
-    def resident(self, value: Any) -> DeviceValue:
-        """A copy of an array in the device's memory. Errors: TypeMismatchError,
-        OutOfMemoryError."""
+    def resident(self, value: Any, into: Residence | None = None) -> DeviceValue:
+        """A copy of an array in the device's memory; in that of `into`, if it fits there.
+        Errors: TypeMismatchError, OutOfMemoryError."""
         gpu = self.device
         with gpu.lock:
             if isinstance(value, np.ndarray):
@@ -53,7 +54,11 @@ class BackEnd:
                 gpu.put(found.address, np.ascontiguousarray(value))
                 return found
             given = gpu.adopt(value)
-            found = DeviceValue.empty(gpu, given.shape, given.dtype)
+            if isinstance(into, DeviceValue) and _can_hold(into, gpu, given):
+                found = into
+                found.pending.clear()
+            else:
+                found = DeviceValue.empty(gpu, given.shape, given.dtype)
             moves.copy(gpu, found.address, given)
             gpu.hand_over()
             return found
@@ -65,6 +70,15 @@ class BackEnd:
             host = np.empty(found.shape, found.dtype)
             found.fetch(host)
             return host
+
+
+def _can_hold(value: DeviceValue, gpu: GpuDevice, array: DeviceArray) -> bool:
+    """Whether an array may be copied into a value's memory: it fits, and lies elsewhere."""
+    if value.gpu is not gpu or (value.shape, value.dtype) != (array.shape, array.dtype):
+        return False
+    size = value.memory.size
+    behind = array.address >= value.address + size or array.address + size <= value.address
+    return behind and moves.contiguous(array)
 
 
 def back_end(name: str) -> BackEnd:
