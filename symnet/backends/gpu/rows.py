@@ -243,13 +243,15 @@ class KeptRows(Rows):
             self._load(loads, "read")
         place = "n_" if self.items else "n_ * lanes_ + lane_"
         names = {(k.operand, k.index): f"k{k.register}_[{place}]" for k in self.kept}
+        # what nobody reads again is in no register, and there is no row of scratch either
+        loop = [s for s in stage.loop if not (isinstance(s, Store) and self._dead(s, names))]
         packed = {
             position: names[s.operand, s.index]
-            for position, s in enumerate(stage.loop)
+            for position, s in enumerate(loop)
             if isinstance(s, (Load, Store)) and self._in_registers(s, names)
         }
         with self._each():
-            self.point(stage.loop, stage, packed)
+            self.point(loop, stage, packed)
         for a in stage.accumulators:
             if needs_wide(a):
                 self.put(f"{a.name}_wide = (double){a.name};")
@@ -273,6 +275,9 @@ class KeptRows(Rows):
             self.put("const int at_ = (n_ * lanes_ + lane_) * V;")
             with self.block("if (at_ < length_)"):
                 yield
+
+    def _dead(self, s: Store, names: Container[tuple[int, Index]]) -> bool:
+        return self.kernel.operands[s.operand].per_thread and (s.operand, s.index) not in names
 
     def _in_registers(self, s: Load | Store, names: Container[tuple[int, Index]]) -> bool:
         scratch = self.kernel.operands[s.operand].per_thread
