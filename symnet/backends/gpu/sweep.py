@@ -13,18 +13,20 @@ that enough loads are on their way to hide the memory's latency:
 import re
 from collections.abc import Iterable, Sequence
 
-from symnet.backends.gpu.packs import fetched, is_dear, lies_along, packed_loop, packs, varying
+from symnet.backends.gpu.packs import fetched, lies_along, packed_loop, packs, varying
 from symnet.backends.gpu.prelude import MEMORY_TYPES
 from symnet.backends.gpu.statements import Emitter, integer
 from symnet.backends.reductions import needs_wide
 from symnet.backends.words import itemsize
 from symnet.kernels.scalar.c import C_TYPES
+from symnet.ops.elementwise import DEAR
 from symnet.schedule.kernel import Accumulator, Kernel, Let, Load, Stage, Statement, Store
 
 SUM_ITEMS = 128  # items that a lane sums in float32 before it goes on in float64
 AHEAD = 64  # bytes that a thread fetches ahead
 MOST_AHEAD = 8  # items of them
-WRITTEN_OUT = 96  # operations that are written out for the items taken together, at most
+WRITTEN_OUT = 64  # operations that are written out for the items taken together, at most
+DEAR_COST = 8  # of exp and the like, in operations
 
 
 class Sweeping(Emitter):
@@ -226,8 +228,8 @@ class Sweeping(Emitter):
         for s in fetched(statements).values():
             if isinstance(s, Store) or s.name in moving:
                 ahead += self.width * itemsize(self.kernel.operands[s.operand].dtype)
-        operations = sum(isinstance(s, Let) for s in statements)
-        cost = self.width * max(1, operations * (4 if is_dear(self.kernel) else 1))
+        functions = [s.function for s in statements if isinstance(s, Let)]
+        cost = self.width * max(1, sum(DEAR_COST if f in DEAR else 1 for f in functions))
         return max(1, min(AHEAD // max(ahead, 1), MOST_AHEAD, WRITTEN_OUT // cost) if ahead else 1)
 
     def sweep(
