@@ -1,12 +1,12 @@
 """Registers that values decide, computed anew for a call, or for many calls at once."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from symnet.backends.gpu.link import wrapped
-from symnet.graph.dims import OPERATORS
 from symnet.schedule.program import Program, Reg
 
 _MANY: dict[str, Callable[..., Any]] = {
@@ -28,15 +28,37 @@ _MANY: dict[str, Callable[..., Any]] = {
 """`symnet.graph.dims.OPERATORS` for arrays of int64."""
 
 
+_ONE = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "floordiv": "{0} // {1} if {1} else 0",
+    "mod": "{0} % {1} if {1} else 0",
+    "min": "{0} if {0} <= {1} else {1}",
+    "max": "{0} if {0} >= {1} else {1}",
+    "eq": "1 if {0} == {1} else 0",
+    "ne": "1 if {0} != {1} else 0",
+    "lt": "1 if {0} < {1} else 0",
+    "le": "1 if {0} <= {1} else 0",
+    "and": "1 if {0} and {1} else 0",
+    "or": "1 if {0} or {1} else 0",
+    "select": "{1} if {0} else {2}",
+}
+"""The same as Python."""
+
+_MAY_OVERFLOW = {"add", "sub", "mul", "floordiv"}
+
+
 class Moving:
     """The registers of a program that do not follow from shapes alone.
 
-    numbers  which they are, in the order in which they are computed
-    objects  the objects whose values they come from
-    checks   the program's checks that depend on them
+    numbers     which they are, in the order in which they are computed
+    objects     the objects whose values they come from, one for each "value"
+    sizes       those that decide about sizes: with others another binding is wanted
+    conditions  those that must not be 0
     """
 
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, keys: Sequence[int]):
         self.numbers: list[int] = []
         known: set[int] = set()
         self._steps: list[tuple[int, str, tuple[Any, ...]]] = []
@@ -46,20 +68,41 @@ class Moving:
                 self.numbers.append(number)
                 self._steps.append((number, op, tuple(args)))
         self.objects = [args[0] for _, op, args in self._steps if op == "value"]
-        self.checks = [
-            check
-            for check in program.checks
-            if isinstance(check.condition, Reg) and check.condition.number in known
-        ]
+        self.sizes = [k for k in keys if k in known]
+        conditions = [c.condition for c in program.checks if isinstance(c.condition, Reg)]
+        self.conditions = [c.number for c in conditions if c.number in known]
 
-    def update(self, registers: list[int], values: Callable[[int], int]) -> None:
-        """Compute them from objects' values; the others stay."""
+    @functools.cached_property
+    def update(self) -> Callable[[list[int], list[int]], list[int]]:
+        """A function of all registers and of the objects' values that computes these registers, in
+        place, and returns all: straight code, since it is run by every call."""
+        lines = ["def update(r, values):"]
+        taken = 0
         for number, op, args in self._steps:
             if op == "value":
-                registers[number] = int(values(args[0]))
-            else:
-                given = [registers[a.number] if isinstance(a, Reg) else a for a in args]
-                registers[number] = wrapped(int(OPERATORS[op](*given)))
+                lines.append(f"    r{number} = r[{number}] = values[{taken}]")
+                taken += 1
+                continue
+            text = _ONE[op].format(*(self._operand(a) for a in args))
+            lines.append(f"    r{number} = {text}")
+            if op in _MAY_OVERFLOW:
+                lines.append(f"    if not {-(2**63)} <= r{number} < {2**63}:")
+                lines.append(f"        r{number} = wrapped(r{number})")
+            lines.append(f"    r[{number}] = r{number}")
+        lines.append("    return r")
+        scope: dict[str, Any] = {"wrapped": wrapped}
+        exec("\n".join(lines), scope)
+        found: Callable[[list[int], list[int]], list[int]] = scope["update"]
+        return found
+
+    def _operand(self, a: Any) -> str:
+        if not isinstance(a, Reg):
+            return f"({a})"
+        return f"r{a.number}" if a.number in self._moving else f"r[{a.number}]"
+
+    @functools.cached_property
+    def _moving(self) -> frozenset[int]:
+        return frozenset(self.numbers)
 
     def many(
         self, registers: Sequence[int], values: Callable[[int], np.ndarray]

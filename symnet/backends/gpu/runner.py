@@ -124,7 +124,7 @@ class GpuRunner:
         self._bindings: OrderedDict[tuple, Binding] = OrderedDict()
         self._arena = Arena(device)
         self._met: dict[tuple[int, tuple[int, ...]], set[int]] = {}
-        self._moving = Moving(program)
+        self._moving = Moving(program, linked.keys)
         numbers: dict[str, list[int]] = {"input": [], "shared": [], "constant": [], "output": []}
         for number, o in enumerate(program.objects):
             numbers[o.role].append(number)
@@ -222,13 +222,13 @@ class GpuRunner:
         moving = self._moving
         if not moving.numbers:
             return True
-        values = list(binding.values)
-        moving.update(values, self._value(arrays))
-        keys = self.linked.keys
-        if any(values[k] != binding.values[k] for k in keys):
-            return False
-        for check in moving.checks:
-            if not values[check.condition.number]:  # type: ignore[union-attr]
+        value = self._value(arrays)
+        values = moving.update(list(binding.values), [value(n) for n in moving.objects])
+        for k in moving.sizes:
+            if values[k] != binding.values[k]:
+                return False
+        for k in moving.conditions:
+            if not values[k]:
                 failure.check_sizes(self, values, arrays)
         binding.values = values
         if binding.bound.moving:
@@ -495,11 +495,18 @@ class GpuRunner:
         with self.device.lock:
             binding = self._bind(arrays)
             fresh = self._fresh(binding)
+            if binding.recording is not None:  # a replay is whole
+                return self._call(binding, arrays, fresh)
             with Whole():
-                self._upload(binding, arrays)
-                self._writes(binding)
-                self._order(binding)
-                return self._results(binding, arrays, fresh)
+                return self._call(binding, arrays, fresh)
+
+    def _call(
+        self, binding: Binding, arrays: Sequence[Any], fresh: Sequence[Memory | None]
+    ) -> list[Any]:
+        self._upload(binding, arrays)
+        self._writes(binding)
+        self._order(binding)
+        return self._results(binding, arrays, fresh)
 
     def _fresh(self, binding: Binding) -> list[Memory | None]:
         """Memory for outputs that stay on the device: taken before anything is changed."""
@@ -621,7 +628,11 @@ class GpuRunner:
         wanted = len(binding.outputs) - first > len(self.kept)
         if wanted or (first and self.linked.checks):
             earlier = pending.calls
-            pending.read(binding.reply)
+            try:
+                pending.read(binding.reply)
+            except BaseException:  # an interrupt while waiting
+                self._unasked(binding, arrays)
+                raise
             pending.check(() if earlier else arrays)
         elif self.linked.checks:
             self._unasked(binding, arrays)
@@ -830,10 +841,10 @@ class GpuRunner:
 
             values = moving.many(binding.values, value)
             good = np.ones(many, bool)
-            for k in self.linked.keys:
+            for k in moving.sizes:
                 good &= np.asarray(values[k]) == binding.values[k]
-            for check in moving.checks:
-                good &= np.asarray(values[check.condition.number]) != 0  # type: ignore[union-attr]
+            for k in moving.conditions:
+                good &= np.asarray(values[k]) != 0
             if not good.all():
                 many = max(1, int(np.argmin(good)))  # the first one was looked at by binding
         rows = np.zeros((many, len(binding.packet)), np.uint8)

@@ -25,6 +25,7 @@ from symnet.errors import (
     TypeMismatchError,
 )
 from symnet.graph.dims import OPERATORS
+from symnet.schedule.program import Program, Reg
 from symnet.tensor.shared_randomstreams import RandomStreams
 
 pytestmark = pytest.mark.skipif(host.compiler() is None, reason="no C++ compiler")
@@ -598,15 +599,18 @@ def test_registers_of_many_calls_are_those_of_each(op, rows):
     columns = [np.array(c, np.int64) for c in zip(*rows)][:count]
     with np.errstate(all="ignore"):
         found = np.asarray(_MANY[op](*columns), np.int64)
+    registers = tuple(("value", k) for k in range(count)) + ((op, *map(Reg, range(count))),)
+    moving = Moving(Program((), registers, (), (), (), (), (), ()), ())
     for row, f in zip(rows, found):
         exact = int(OPERATORS[op](*row[:count]))
         assert (exact + 2**63) % 2**64 - 2**63 == f
+        assert moving.update([0] * (count + 1), list(row[:count]))[-1] == f
 
 
 def test_moving_registers_are_those_that_values_decide():
     X = symnet.shared(values(10, 3), name="X")
     one = runner([i, x], [X[i * 4 : (i + 1) * 4].sum() + x.sum()])
-    moving = Moving(one.program)
+    moving = one._moving
     assert moving.objects and set(moving.numbers).isdisjoint(
         k for k, (op, *_) in enumerate(one.program.registers) if op == "dim"
     )
