@@ -138,10 +138,8 @@ class GpuRunner:
         self._overwritten = [
             k for k, n in enumerate(self._shared_numbers) if ("object", n) in written
         ]
-        self._written = [
-            self.shared[program.objects[self._shared_numbers[k]].position]
-            for k in self._overwritten
-        ]
+        self._variables = [self.shared[program.objects[n].position] for n in self._shared_numbers]
+        self._written = [self._variables[k] for k in self._overwritten]
         self._rebound = {position for position, _ in program.rebinds}
         # a value that decides about a call, and that the call before may have changed
         self._chained = any(
@@ -204,7 +202,7 @@ class GpuRunner:
 
         Errors: ShapeError, IndexOutOfBoundsError; OutOfMemoryError."""
         binding = self.last
-        if binding is not None and binding.epoch == SharedVariable.epoch:
+        if binding is not None and self._attached(binding):
             for k, (array, shape) in enumerate(zip(arrays, binding.shapes)):
                 if array.shape != shape:
                     break
@@ -216,6 +214,22 @@ class GpuRunner:
                 if self._renew(binding, arrays):
                     return binding
         return self._bind_anew(arrays)
+
+    def _attached(self, binding: Binding) -> bool:
+        """Whether shared variables are where they were, or could be brought there."""
+        while binding.epoch != SharedVariable.epoch:
+            epoch = SharedVariable.epoch
+            for variable, known in zip(self._variables, binding.residents):
+                if variable.remote is known and variable.remote_current:
+                    continue
+                try:
+                    if self._resident(variable) is not known:
+                        return False
+                except OutOfMemoryError:
+                    return False
+            if epoch == SharedVariable.epoch:
+                binding.epoch = epoch
+        return True
 
     def _renew(self, binding: Binding, arrays: Sequence[Any]) -> bool:
         """Compute what moves; False if it changes sizes."""
@@ -248,7 +262,7 @@ class GpuRunner:
         program = self.program
         while True:
             epoch = SharedVariable.epoch
-            residents = [self._resident(s) for s in self._in_order()]
+            residents = [self._resident(s) for s in self._variables]
             if epoch == SharedVariable.epoch:
                 break
         shapes: list[Any] = []
@@ -284,10 +298,6 @@ class GpuRunner:
             binding.sent = None  # others have used the memory
         self.last = binding
         return binding
-
-    def _in_order(self) -> list[SharedVariable]:
-        """The shared variables, in the order of their objects."""
-        return [self.shared[self.program.objects[n].position] for n in self._shared_numbers]
 
     def _resident(self, variable: SharedVariable) -> DeviceValue:
         """The variable's value on this device, brought there if need be."""

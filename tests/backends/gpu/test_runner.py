@@ -347,6 +347,25 @@ def test_functions_on_both_devices_share_variables():
         assert np.array_equal(W.get_value(), wanted)
 
 
+def test_a_new_value_of_the_same_shape_needs_no_binding(monkeypatch):
+    on = Watched()
+    rate = symnet.shared(np.float32(0.5), name="rate")
+    W = symnet.shared(values(30, 40), name="W")
+    one = runner([], [W.sum()], [(W, W * rate)], on=on)
+    wanted = W.get_value()
+    for _ in range(3):
+        one.run([])
+        wanted = wanted * np.float32(0.5)
+    monkeypatch.setattr(one, "_bind_anew", None)
+    for k in range(1, 4):
+        rate.set_value(np.float32(k))
+        on.taken()
+        one.run([])
+        assert [a for a in on.taken() if a[0] == "put"] == [("put", 4)]
+        wanted = wanted * np.float32(k)
+        assert np.array_equal(W.get_value(), wanted)
+
+
 def test_updates_that_change_the_shape():
     on = EmulatedDevice()
     S = symnet.shared(values(2, 3), name="S")
