@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "backends"
 import emulating
 import hardware
 
+from symnet.backends.gpu import back_end, host
 from symnet.config import config
 
 
@@ -25,9 +26,30 @@ def cupy(device):
 
 
 @pytest.fixture
-def on_device(device, monkeypatch):
-    """Inside a test, `symnet.function` runs on the GPU, and so do programs that tests of the
-    emulated device make for it."""
-    monkeypatch.setattr(emulating, "EmulatedDevice", hardware.Adjusted)
+def gpu(device):
+    """Inside a test, `symnet.function` compiles for the GPU."""
     with config.change(device="cuda"):
         yield device
+
+
+@pytest.fixture
+def on_device(gpu, monkeypatch):
+    """For tests of other rooms: errors are told at once, as the CPU does, and programs for the
+    emulated device run on the GPU."""
+    monkeypatch.setattr(emulating, "EmulatedDevice", hardware.Adjusted)
+    monkeypatch.setattr(back_end, "GpuRunner", emulating.Settling)
+    if not hardware.FAKE:
+        monkeypatch.setattr(host, "prepare", lambda sources: None)
+    yield gpu
+    if hasattr(emulating, "later"):
+        emulating.later.run(1)
+
+
+@pytest.fixture(scope="session")
+def agree():
+    return emulating.of_ops("agree_")
+
+
+@pytest.fixture(scope="session")
+def run():
+    return emulating.of_ops("run_")

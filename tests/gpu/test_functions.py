@@ -46,7 +46,7 @@ def one_by_one(step):
     return [step(k) for k in range(10)]
 
 
-def test_recorded_or_not_or_all_at_once(on_device, monkeypatch):
+def test_recorded_or_not_or_all_at_once(gpu, monkeypatch):
     """The same bits."""
     recorded, step = trained(one_by_one)
     assert step._runner.recorded is True, step._runner.why_not_recorded
@@ -55,7 +55,7 @@ def test_recorded_or_not_or_all_at_once(on_device, monkeypatch):
     def refused(orders):
         raise RecordingError("for a test")
 
-    monkeypatch.setattr(on_device, "record", refused)
+    monkeypatch.setattr(gpu, "record", refused)
     ordered, step = trained(one_by_one)
     assert step._runner.recorded is False
     assert "for a test" in step._runner.why_not_recorded
@@ -63,14 +63,14 @@ def test_recorded_or_not_or_all_at_once(on_device, monkeypatch):
         assert len({a.tobytes() for a in found}) == 1
 
 
-def test_the_same_bits_again(on_device):
+def test_the_same_bits_again(gpu):
     first, _ = trained(one_by_one)
     second, _ = trained(one_by_one)
     for one, other in zip(first, second, strict=True):
         hardware.same(one, other)
 
 
-def test_close_to_the_cpu(on_device):
+def test_close_to_the_cpu(gpu):
     found, _ = trained(one_by_one)
     with symnet.config.change(device="cpu"):
         wanted, _ = trained(one_by_one)
@@ -78,7 +78,7 @@ def test_close_to_the_cpu(on_device):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_several_functions_and_sizes(on_device):
+def test_several_functions_and_sizes(gpu):
     """Each keeps its bindings and its memory; a larger size makes the earlier ones void."""
     x = T.matrix("x")
     functions = [symnet.function([x], T.nnet.softmax(x * n).sum(axis=0)) for n in (1, 2, 3)]
@@ -96,7 +96,7 @@ def test_several_functions_and_sizes(on_device):
 # ---- errors
 
 
-def test_an_error_is_told_at_the_next_result(on_device):
+def test_an_error_is_told_at_the_next_result(gpu):
     w = symnet.shared(np.zeros(5, F), name="w")
     i = T.lvector("i")
     count = symnet.function([i], [], updates=[(w, T.inc_subtensor(w[i], 1))])
@@ -110,7 +110,7 @@ def test_an_error_is_told_at_the_next_result(on_device):
     hardware.same(w.get_value(), np.array([1, 3, 0, 0, 1], F))
 
 
-def test_products_that_must_not_happen_do_not_even_with_nan(on_device):
+def test_products_that_must_not_happen_do_not_even_with_nan(gpu):
     """0 * NaN is NaN, so a factor of 0 would not do."""
     w = symnet.shared(np.ones((64, 64), F), name="w")
     table = symnet.shared(normal(10), name="table")
@@ -127,7 +127,7 @@ def test_products_that_must_not_happen_do_not_even_with_nan(on_device):
     hardware.same(table.get_value(), before)
 
 
-def test_out_of_memory_names_lines_and_leaves_values_whole(on_device):
+def test_out_of_memory_names_lines_and_leaves_values_whole(gpu):
     w = symnet.shared(np.ones(10, F), name="w")
     x = T.vector("x")
     outer = T.exp(x.dimshuffle(0, "x") - x.dimshuffle("x", 0))
@@ -154,7 +154,7 @@ def test_out_of_memory_names_lines_and_leaves_values_whole(on_device):
 
 
 @pytest.mark.parametrize("dtype, bound", [("float32", 1e-5), ("float64", 1e-13)])
-def test_products(on_device, dtype, bound):
+def test_products(gpu, dtype, bound):
     x, y = T.matrix("x", dtype=dtype), T.matrix("y", dtype=dtype)
     outputs = [x @ y, (x.T @ x)[::2], 0.5 * T.dot(x, y) + 1, T.dot(y.T, x.T).sum(axis=0)]
     f = symnet.function([x, y], outputs)
@@ -170,7 +170,7 @@ def test_products(on_device, dtype, bound):
 
 
 @pytest.mark.parametrize("dtype, bound", [("float16", 1e-3), ("bfloat16", 8e-3)])
-def test_half_types(on_device, dtype, bound):
+def test_half_types(gpu, dtype, bound):
     """What is exact has the CPU's bits; products are summed up in float32 and rounded once."""
     if dtype == "bfloat16":
         pytest.importorskip("ml_dtypes")
@@ -192,7 +192,7 @@ def test_half_types(on_device, dtype, bound):
 
 
 @real
-def test_tf32_on_request_only(on_device):
+def test_tf32_on_request_only(gpu):
     x, y = T.matrices("x", "y")
     a, b = normal(256, 512), normal(512, 256, seed=1)
     exact = a.astype(float) @ b.astype(float)
@@ -228,7 +228,7 @@ def perceptron():
     return model
 
 
-def test_fit_trains_as_on_the_cpu(on_device):
+def test_fit_trains_as_on_the_cpu(gpu):
     images, labels = digits(20_000 if not hardware.FAKE else 400)
     logs = []
     for place in ("cuda", "cpu"):

@@ -16,7 +16,7 @@ COLUMNS = [name for name, mode in MODES.items() if mode.backend == "compiled"]
 
 
 @pytest.mark.parametrize("chunk", range(SEEDS // PER_CHUNK))
-def test_modes_agree(chunk, on_device):
+def test_modes_agree(chunk, gpu):
     for seed in range(chunk * PER_CHUNK, (chunk + 1) * PER_CHUNK):
         try:
             with np.errstate(all="ignore"):
