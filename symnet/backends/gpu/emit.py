@@ -4,7 +4,7 @@
                    writes lie along different loops, by tiles in shared memory (tiles.py)
     rows, columns  a group of lanes per point of the kept loops (rows.py); each lane takes every
                    lanes-th item of the reduced loops, and has the row's values for itself. Rows
-                   that fit are kept in registers (`keep`). Few long rows are cut into parts: a
+                   that fit are kept (kept_rows.py, `keep`). Few long rows are cut into parts: a
                    launch per stage, each of which begins by combining what the parts found in the
                    stages before (`phase`)
     blocks         a block of threads per block of the reduced loops
@@ -18,8 +18,9 @@ read again without waiting for others.
 import contextlib
 import functools
 
+from symnet.backends.gpu.kept_rows import KeptRows
 from symnet.backends.gpu.prelude import THREADS, WARP
-from symnet.backends.gpu.rows import KeptRows, Part, Rows, loops_over_rows, phases
+from symnet.backends.gpu.rows import Part, Rows, loops_over_rows, phases
 from symnet.backends.gpu.source import Source
 from symnet.backends.gpu.statements import Emitter, indices
 from symnet.backends.gpu.sweep import Sweeping
