@@ -21,13 +21,34 @@ def on_device(monkeypatch):
     monkeypatch.setattr(back_end, "GpuRunner", emulating.Settling)
     with emulating.device(apart=True) as made:
         yield made
+    emulating.later.run(emulating.TOGETHER)
+
+
+def pytest_configure(config):
+    emulating.everything = config.option.markexpr == "nightly"
+
+
+@pytest.fixture(scope="session")
+def agree():
+    return emulating.of_ops("agree_")
+
+
+@pytest.fixture(scope="session")
+def run():
+    return emulating.of_ops("run_")
+
+
+def pytest_runtest_logreport(report):
+    if report.when == "call" and report.passed and "test_mirrored" in report.nodeid:
+        emulating.tests += 1
 
 
 @pytest.fixture(scope="session", autouse=True)
 def every_text_compiles(request):
-    """When all tests are done: NVRTC takes every text of this process for every architecture of
-    `ARCHITECTURES`, without a warning. The counts are printed."""
+    """When all tests are done: NVRTC takes every text of this process for every architecture that
+    counts, without a warning. The counts are printed."""
     yield
+    emulating.later.run()
     lines = [emulating.summary()]
     if cuda.available():
         lines += emulating.compile_everything()

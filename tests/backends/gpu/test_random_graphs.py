@@ -21,7 +21,7 @@ COLUMNS = [name for name, mode in MODES.items() if mode.backend == "compiled"]
 def sources(seed, mode):
     built = random_graph(seed).build()
     roots = [*built.outputs, *(v for _, v in built.updates)]
-    results, _ = optimise(roots, level=mode.rewrite)
+    results, _ = optimise(roots, level=mode.rewrite, native_half_products=True)
     count = len(built.outputs)
     updates = list(zip([s for s, _ in built.updates], results[count:]))
     try:
