@@ -1,7 +1,8 @@
 """The random permutation as a CUDA kernel; `symnet.kernels.permutation` says what it computes.
 
-The exchanges depend on each other and are made by one thread; what they exchange, the draws, all
-threads of the block compute ahead.
+Exchange i swaps places i and j <= i. Of those that the block works on at once, one has to wait for
+an earlier one only if both drew the same place, or if it drew the earlier one's own. The others are
+made by all threads at the same time, and then those few in their order by one thread.
 """
 
 import functools
@@ -22,6 +23,7 @@ extern "C" __global__ void __launch_bounds__({THREADS})
 ENTRY(const symnet_words<{p.WORDS}> words, const long long* live, long long* error)
 {{
     __shared__ long long draws_[{THREADS}];
+    __shared__ bool late_[{THREADS}];
     long long* const out = (long long*)WORD{p.OUT};
     const long long n = WORD{p.N};
     const unsigned int key0 = (unsigned int)(WORD{p.SEED_AT} ? *(long long*)WORD{p.SEED}
@@ -36,14 +38,27 @@ ENTRY(const symnet_words<{p.WORDS}> words, const long long* live, long long* err
         const unsigned int c0 = (unsigned int)i, c1 = (unsigned int)(i >> 32);
         const unsigned int high = symnet_philox_word0(key0, key1, c0, c1, c2, c3);
         const unsigned int low = symnet_philox_word1(key0, key1, c0, c1, c2, c3);
-        draws_[threadIdx.x] = symnet_bounded_from_bits(high, low, i + 1);
+        const long long j = symnet_bounded_from_bits(high, low, i + 1);
+        draws_[threadIdx.x] = j;
+        __syncthreads();
+        /* an exchange that shares a place with an earlier one of this round waits for it */
+        bool late = j >= first && j < i;
+        #pragma unroll 8
+        for (int s = 0; s < {THREADS}; s++) late |= s < (int)threadIdx.x && draws_[s] == j;
+        late_[threadIdx.x] = late;
+        if (i < n && !late) {{
+            const long long mine = out[i];
+            out[i] = out[j];
+            out[j] = mine;
+        }}
         __syncthreads();
         if (threadIdx.x == 0) {{
-            const long long last = symnet_min(first + {THREADS}, n);
-            for (long long k = first; k < last; k++) {{
-                const long long j = draws_[k - first], mine = out[k];
-                out[k] = out[j];
-                out[j] = mine;
+            const int many = (int)(symnet_min(first + {THREADS}, n) - first);
+            for (int t = 0; t < many; t++) {{
+                if (!late_[t]) continue;
+                const long long k = first + t, other = draws_[t], mine = out[k];
+                out[k] = out[other];
+                out[other] = mine;
             }}
         }}
         __syncthreads();

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 from emulating import runner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import symnet
@@ -393,12 +393,16 @@ def test_draws_are_those_of_the_cpu_bit_for_bit(dtype):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 600), st.integers(0, 2**32 - 1), st.booleans())
-def test_permutations_are_those_of_the_cpu(n, seed, draw_again):
+@given(st.integers(0, 1500), st.integers(0, 2**32 - 1), st.booleans())
+@example(257, 0, False)
+@example(20_000, 7, False)
+@example(20_000, 7, True)
+def test_permutations_are_those_of_the_cpu(n, seed, downwards):
+    """In whatever order threads make the exchanges that need no order."""
     streams = RandomStreams(seed)
     size = T.lscalar("size")
     order = streams.permutation(n=size)
     on_cpu = symnet.function([size], order, no_default_updates=True)(n)
-    one = runner([size], [order])
+    one = runner([size], [order], downwards=downwards)
     assert np.array_equal(one.run([np.array(n)])[0], on_cpu)
     assert sorted(on_cpu.tolist()) == list(range(n))
