@@ -96,7 +96,7 @@ class Program(LossGraph):
         self._steps: dict[Any, tuple[Feed, Function]] = {}
         self._count: Any = T.lscalar("n")
         self._order = self.random.permutation(n=self._count)
-        self._draws: dict[Any, Function] = {}
+        self._shufflers: dict[Feed, Function] = {}
         self._finite: dict[Any, Function] = {}
         self._taken = threading.Lock()
 
@@ -149,17 +149,17 @@ class Program(LossGraph):
             self._steps[key] = feed, made
         return self._steps[key]
 
-    def compile_order(self) -> Function:
-        """The function behind `draw_order`."""
-        key = settings_now()
-        if key not in self._draws:
-            self._draws[key] = function([self._count], self._order, name="shuffle")
-        return self._draws[key]
-
-    def draw_order(self, count: int) -> np.ndarray:
-        """A random order of the examples; the random state advances."""
-        order: np.ndarray = self.compile_order()(count)
-        return order
+    def shuffler(self, feed: Feed) -> Function:
+        """What gives a feed's examples a random order, where steps read it: it need not pass
+        through the host. The random state advances."""
+        if feed not in self._shufflers:
+            self._shufflers[feed] = function(
+                [],
+                updates=[(feed.order, self._order)],
+                givens={self._count: feed.order.shape[0]},
+                name="shuffle",
+            )
+        return self._shufflers[feed]
 
     def trained(self) -> dict[str, SharedVariable]:
         """All that a step changes and the next one reads, by name; and what it only reads, for a

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import ConfigError
+from symnet.function import Function
 from symnet.nn.parameters import check_values
 from symnet.nn.schedules import Schedule
 from symnet.nn.training import checkpoint, guard
@@ -19,6 +20,7 @@ from symnet.nn.training.interrupt import Interrupts
 from symnet.nn.training.program import Program, Snapshot
 from symnet.nn.training.progress import Progress
 
+FEW = 4096  # examples whose order may be held after a call: to free it costs the next one 50 us
 VALIDATION_ROWS = 1024  # at most so many examples at once where nothing is learned
 
 
@@ -162,8 +164,7 @@ class Trainer:
             self.feed, self.step = program.step(self.examples)
             if self.evaluation is not None and self.validation is not None:
                 self.evaluation.compiled(self.validation)
-            if self.shuffle:
-                program.compile_order()
+            shuffle = program.shuffler(self.feed) if self.shuffle else None
         self.feed.load(self.examples, self.batch_size)
         program.step_length.set_value(np.array(1 / self.batches, "float64"))
         variables = program.trained()
@@ -175,24 +176,26 @@ class Trainer:
             self.shown.start(self.epochs, self.batches, len(self.examples))
             started = True
             while not self.at_end:
-                self._one_epoch(self.epoch + 1)
+                self._one_epoch(self.epoch + 1, shuffle)
             for callback in self.callbacks:
                 callback.on_train_end()
         finally:
             self.feed.release()
             self.step.free()  # it would hold the data until it runs again
+            if shuffle is not None and len(self.examples) > FEW:
+                shuffle.free()
             if started:
                 self.shown.close()
         return self.history
 
-    def _one_epoch(self, number: int) -> None:
+    def _one_epoch(self, number: int, shuffle: Function | None) -> None:
         program, feed = self.program, self.feed
         program.epoch.set_value(np.array(number - 1, "float64"))
         for callback in self.callbacks:
             callback.on_epoch_begin(number)
         self.shown.begin(number)
-        if self.shuffle:
-            feed.order.set_value(program.draw_order(len(self.examples)))
+        if shuffle is not None:
+            shuffle()
         program.sums.clear()
         self._before.take()
         start = time.perf_counter()

@@ -95,6 +95,31 @@ def test_only_numbers_come_home_while_it_trains(monkeypatch):
     assert all(p.remote_current and not p.host_current for p in model.parameters)
 
 
+@pytest.mark.parametrize("device", ["emulated", "cpu"])
+def test_examples_are_put_in_order_where_steps_read_it(device):
+    """The orders are those that the random state of before gives, and stay on the device."""
+    orders, expected = [], []
+
+    class Look(nn.Callback):
+        def on_epoch_begin(self, epoch):
+            program = self.trainer.program
+            with symnet.config.change(device="cpu"):
+                ask = symnet.function([program._count], program._order, no_default_updates=True)
+                expected.append(ask(len(X)))
+
+        def on_epoch_end(self, epoch, logs):
+            order = self.trainer.feed.order
+            away = device != "cpu"
+            assert (order.remote_current, order.host_current) == (away, not away)
+            orders.append(order.peek().copy())
+
+    with symnet.config.change(device=device):
+        fit(network(), callbacks=[Look()])
+    assert np.array_equal(orders, expected)
+    assert not np.array_equal(orders[0], orders[1])
+    assert np.array_equal(np.sort(orders), [np.arange(len(X))] * FIT["epochs"])
+
+
 def test_devices_may_change_between_calls():
     model, other = network(), network()
     fit(model, epochs=2)
