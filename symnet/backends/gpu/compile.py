@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from symnet.backends.cpu import cache
+from symnet.backends.gpu.driver import driver_version
 from symnet.backends.gpu.source import Source, module_text
 from symnet.errors import BackendError
 
@@ -152,13 +153,21 @@ class Nvrtc:
 
 @functools.cache
 def nvrtc() -> Nvrtc:
-    """The library, loaded once. Errors: BackendError."""
+    """The library, loaded once: the first that is there, but one of a newer CUDA than the driver
+    serves only where it is named or there is no other. Errors: BackendError."""
+    driver, newer = driver_version(), None
     for place in _places():
         try:
             _load_builtins(Path(place))
-            return Nvrtc(ctypes.CDLL(place))
+            found = Nvrtc(ctypes.CDLL(place))
         except OSError:
             continue
+        named = place == os.environ.get("SYMNET_NVRTC")
+        if driver is None or found.version[0] <= driver[0] or named:
+            return found
+        newer = newer or found
+    if newer is not None:
+        return newer
     raise BackendError(
         "CUDA's run-time compiler NVRTC was not found; pip install nvidia-cuda-nvrtc brings it"
     )

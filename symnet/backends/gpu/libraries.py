@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 
 from symnet.backends.gpu import compile as kernels
+from symnet.backends.gpu.driver import DRIVER, driver_version
 from symnet.errors import BackendError, DeviceError
 
 INSTALL = "pip install 'symnet[gpu]'"
-_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 
 def cupy() -> ModuleType:
@@ -60,7 +60,7 @@ def missing() -> list[str]:
     version = driver_version()
     if version is None:
         found.append(
-            f"NVIDIA's driver ({_DRIVER}) is not there: without a CUDA GPU nothing can help; with "
+            f"NVIDIA's driver ({DRIVER}) is not there: without a CUDA GPU nothing can help; with "
             "one, install the driver from nvidia.com or from your distribution."
         )
     if module is not None:
@@ -81,18 +81,6 @@ def missing() -> list[str]:
     except DeviceError as e:
         found.append(f"{e}.")
     return found
-
-
-def driver_version() -> tuple[int, int] | None:
-    """The newest CUDA that the driver serves, (13, 0) say; None where there is no driver."""
-    try:
-        library = ctypes.CDLL(_DRIVER)
-    except OSError:
-        return None
-    number = ctypes.c_int()
-    if library.cuDriverGetVersion(ctypes.byref(number)):
-        return None
-    return number.value // 1000, number.value % 1000 // 10
 
 
 def _device(module: ModuleType, major: int, version: tuple[int, int]) -> list[str]:

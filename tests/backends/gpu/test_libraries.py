@@ -109,6 +109,30 @@ def test_of_several_wheels_the_newest_is_taken(monkeypatch, tmp_path):
     assert found == ["named.so", "libnvrtc.so.13", "libnvrtc.so.12"]
 
 
+@pytest.mark.parametrize(
+    "driver, named, wanted",
+    [
+        (None, "", (13, 1)),
+        ((13, 0), "", (13, 1)),  # newer within a major version is no matter
+        ((12, 4), "", (12, 9)),
+        ((12, 4), "13", (13, 1)),
+        ((11, 8), "", (13, 1)),  # better than none: tests compile with it, and `missing` tells
+    ],
+)
+def test_of_several_nvrtc_it_is_one_that_the_driver_serves(monkeypatch, driver, named, wanted):
+    def load(place):
+        if place == "none":
+            raise OSError
+        return types.SimpleNamespace(version=(13, 1) if place == "13" else (12, 9))
+
+    monkeypatch.setenv("SYMNET_NVRTC", named)
+    monkeypatch.setattr(kernels, "_places", lambda: ["none", "13", "12"])
+    monkeypatch.setattr(kernels, "driver_version", lambda: driver)
+    monkeypatch.setattr(kernels, "ctypes", types.SimpleNamespace(CDLL=load))
+    monkeypatch.setattr(kernels, "Nvrtc", lambda library: library)
+    assert kernels.nvrtc.__wrapped__().version == wanted
+
+
 def test_no_nvrtc_and_no_cublas(machine, monkeypatch):
     monkeypatch.setattr(libraries.kernels, "nvrtc", refuse(BackendError("no NVRTC")))
     monkeypatch.setattr(libraries, "cublas", refuse(DeviceError("no cuBLAS")))
