@@ -16,6 +16,19 @@ COMMAND_LINE = [
     "matplotlib>=3.8",  # the pictures of `symnet mnist`
     "pillow>=10",  # reads the pictures of `symnet predict`
 ]
+TESTS = [
+    *COMMAND_LINE,  # the tests run `symnet mnist`
+    "pytest>=8",  # test runner
+    "pytest-xdist>=3.5",  # both cores
+    "hypothesis>=6.100",  # property tests
+    "scikit-learn>=1.6",  # its own checks of estimators
+    "ml_dtypes>=0.5",  # bfloat16
+    "pandas>=2.2",  # frames and series as data
+    "scipy>=1.11",  # reference for special functions
+    "mpmath>=1.3",  # exact values for ULP bounds
+    "ruff>=0.6",  # lint and format
+    "mypy>=1.10",  # types of the public API
+]
 
 
 def packages_below(folder: str, name: str) -> list[str]:
@@ -53,29 +66,23 @@ setup(
             "cupy-cuda13x>=14",  # memory, streams and graphs of CUDA 13: NVIDIA's driver 580 on
             "nvidia-cuda-nvrtc>=13",  # compiles the kernels
             "nvidia-cublas>=13",  # matrix products
+            "nvidia-cuda-runtime>=13",  # headers for kernels of CuPy's: symnet has its own
         ],
         "gpu12": [
-            "cupy-cuda12x>=13",  # the same for CUDA 12: driver 525 on
+            "cupy-cuda12x>=14",  # the same for CUDA 12: driver 525 on
             "nvidia-cuda-nvrtc-cu12>=12.1",
             "nvidia-cublas-cu12>=12.1",
+            "nvidia-cuda-runtime-cu12>=12.1",
         ],
         "viz": ["matplotlib>=3.8"],  # symnet.nn.plots; networkx draws `symnet.to_networkx` with it
         "half": ["ml_dtypes>=0.5"],  # bfloat16, which NumPy does not have
         "sklearn": ["scikit-learn>=1.6"],  # symnet.sklearn: estimators for its pipelines
         "test": [
-            *COMMAND_LINE,  # the tests run `symnet mnist`
-            "pytest>=8",  # test runner
-            "pytest-xdist>=3.5",  # both cores
-            "hypothesis>=6.100",  # property tests
-            "scikit-learn>=1.6",  # its own checks of estimators
-            "ml_dtypes>=0.5",  # bfloat16
-            "pandas>=2.2",  # frames and series as data
-            "nvidia-cuda-nvrtc>=12",  # compiles the CUDA texts; no GPU is needed for that
-            "scipy>=1.11",  # reference for special functions
-            "mpmath>=1.3",  # exact values for ULP bounds
-            "ruff>=0.6",  # lint and format
-            "mypy>=1.10",  # types of the public API
+            *TESTS,
+            "nvidia-cuda-nvrtc>=13",  # compiles the CUDA texts; no GPU is needed for that
+            "cupy-cuda13x>=14",  # what the tests put in its place is compared with it, without one
         ],
+        "test-gpu": TESTS,  # on a GPU, beside "gpu" or "gpu12": what these bring is not chosen here
         "benchmarks": [
             "torch>=2.4",  # peer; the CPU build is enough, docs/benchmarks.md says how to get it
             "jax>=0.4.30",  # peer
