@@ -55,7 +55,7 @@ LINE = 64  # bytes; pieces of a half begin at multiples
 _ON_STREAMS = "cupy", "torch"  # libraries that use memory again in the order of their streams
 _OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 _LOST = frozenset(
-    (3, 4, 46, 100, 101, 214, 219, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999)
+    (3, 4, 100, 101, 214, 219, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 999)
 )
 """Errors after which CUDA does nothing more in this process (driver_types.h, cudaError)."""
 

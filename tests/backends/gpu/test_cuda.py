@@ -423,12 +423,13 @@ def test_bfloat16_capsules():
 # ---- failures
 
 
-def test_a_lost_device_says_so_for_ever(cupy, device):
+@pytest.mark.parametrize("status", [700, 721])  # an illegal address; memory that fails
+def test_a_lost_device_says_so_for_ever(cupy, device, status):
     memory = device.allocate(8)
     recording = device.record(lambda: device.clear(memory.address, 8))
-    cupy.machine.broken = 700
+    cupy.machine.broken = status
     for order in (device.wait, device.wait, recording.replay, lambda: device.allocate(8)):
-        with pytest.raises(DeviceLostError, match=r"700.*cannot use it any more"):
+        with pytest.raises(DeviceLostError, match=rf"{status}.*cannot use it any more"):
             order()
     cupy.machine.broken = None  # CUDA would not come back either
     with pytest.raises(DeviceLostError):
@@ -453,9 +454,10 @@ def test_a_device_that_is_lost_before_a_thread_begins(cupy, device):
     device.lock.release()
 
 
-def test_other_errors_are_errors_once(cupy, device):
-    cupy.machine.broken = 400
-    with pytest.raises(DeviceError, match=r"CUDA refuses.*400") as caught:
+@pytest.mark.parametrize("status", [400, 46])  # a wrong handle; others use the device
+def test_other_errors_are_errors_once(cupy, device, status):
+    cupy.machine.broken = status
+    with pytest.raises(DeviceError, match=rf"CUDA refuses.*{status}") as caught:
         device.wait()
     assert not isinstance(caught.value, DeviceLostError)
     cupy.machine.broken = None
