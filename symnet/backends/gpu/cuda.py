@@ -110,8 +110,7 @@ class _Ordering:
                 raise type(device._broken)(*device._broken.args)
             if device._recording and not self._recordable:
                 raise RecordingError("something was asked that cannot be part of a recording")
-            if not getattr(device._threads, "ready", False):
-                device._enter_thread()
+            device._enter_thread()
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -444,16 +443,18 @@ class CudaDevice:
     # ---- failures
 
     def _enter_thread(self) -> None:
-        """The first order of a thread: there CUDA's driver knows no device yet."""
+        """The device must be this thread's; whoever works with others may have changed that. At a
+        thread's first order CUDA's driver knows no device yet."""
         current = self._runtime.getDevice()
         if current != INDEX:
             raise DeviceError(
                 f"CUDA device {current} is current in this thread; symnet works on device "
                 f"{INDEX}, and CUDA_VISIBLE_DEVICES says which GPU that is"
             )
-        self._runtime.setDevice(INDEX)
-        self._runtime.free(0)  # what makes older versions of CUDA begin
-        self._threads.ready = True
+        if not getattr(self._threads, "ready", False):
+            self._runtime.setDevice(INDEX)
+            self._runtime.free(0)  # what makes older versions of CUDA begin
+            self._threads.ready = True
 
     def _in_own_words(self, error: Exception) -> DeviceError | None:
         """What to raise in place of an error of CuPy's; None for others."""

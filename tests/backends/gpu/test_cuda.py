@@ -228,6 +228,17 @@ def test_another_current_device_is_refused(cupy, device):
     assert failed == [False]
 
 
+def test_a_device_that_becomes_current_later_is_refused_too(cupy, device):
+    memory = device.allocate(8)
+    cupy.machine.current = 1
+    for order in (lambda: device.allocate(8), lambda: device.clear(memory.address, 8)):
+        with pytest.raises(DeviceError, match="device 1 is current"):
+            order()
+    cupy.machine.current = 0
+    device.clear(memory.address, 8)
+    assert fetched(device, memory.address, np.ones(1)) == 0
+
+
 # ---- memory that is used again
 
 
