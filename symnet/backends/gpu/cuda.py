@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -315,8 +315,11 @@ class CudaDevice:
         with self._directly:
             problem: BaseException | None = None
             graph = None
-            # relaxed: calls of CUDA that cannot be recorded, of whoever else, stay allowed
-            self._stream.begin_capture(self._runtime.streamCaptureModeRelaxed)
+            try:
+                # relaxed: calls of CUDA that cannot be recorded, of whoever else, stay allowed
+                self._stream.begin_capture(self._runtime.streamCaptureModeRelaxed)
+            except Exception as e:
+                self._not_recorded(e)
             self._recording = True
             try:
                 orders()
@@ -326,17 +329,26 @@ class CudaDevice:
                 self._recording = False
             try:
                 graph = self._stream.end_capture()
+                if graph is not None and problem is None:
+                    graph.upload(self._stream)  # or the first replay would
             except Exception as e:
                 problem = problem or e
             if graph is None:
                 problem = problem or DeviceError("CUDA gave no graph")
-            if problem is None:
-                return _Graph(self, graph)
-            own = self._in_own_words(problem) if isinstance(problem, Exception) else None
-            problem = own or problem
-            if _is_refusal(problem):
-                raise RecordingError(str(problem)) from problem
-            raise problem
+            if problem is not None:
+                self._not_recorded(problem)
+            return _Graph(self, graph)
+
+    def _not_recorded(self, problem: BaseException) -> NoReturn:
+        """Errors: RecordingError where it is no more than that something cannot be recorded: orders
+        are given one by one then. A bug, a lost device or an interrupt is more."""
+        own = self._in_own_words(problem) if isinstance(problem, Exception) else None
+        problem = own or problem
+        if isinstance(problem, DeviceError) and not isinstance(problem, DeviceLostError):
+            raise RecordingError(str(problem)) from problem
+        if isinstance(problem, Exception) and not isinstance(problem, SymnetError):
+            raise RecordingError(str(problem)) from problem
+        raise problem
 
     def timed(self, orders: Sequence[Callable[[], None]]) -> list[int]:
         cuda = self._cupy.cuda
@@ -486,14 +498,6 @@ class CudaDevice:
             "a forked process cannot use its parent's GPU: start it with the method 'spawn', or "
             "use the device in the child alone"
         )
-
-
-def _is_refusal(problem: BaseException) -> bool:
-    """Whether it is no more than that something cannot be recorded: orders are given one by one
-    then. A bug, a lost device or an interrupt is more."""
-    if not isinstance(problem, Exception) or isinstance(problem, DeviceLostError):
-        return False
-    return isinstance(problem, DeviceError) or not isinstance(problem, SymnetError)
 
 
 def _whole(array: np.ndarray) -> np.ndarray:

@@ -61,6 +61,7 @@ class _Machine:
         self.sources = {}
         self.allowed = {}
         self.broken = None
+        self.uncapturable = None  # the status that begin_capture fails with
         self.current = 0
         self.threads = threading.local()
         self.downwards = False
@@ -277,6 +278,9 @@ def _streams(machine, cuda):
 
         def begin_capture(self, mode=None):
             assert mode == cuda.runtime.streamCaptureModeRelaxed
+            machine.check()
+            if machine.uncapturable:
+                raise CUDARuntimeError(machine.uncapturable)
             machine.recorded[self.ptr] = []
 
         def end_capture(self):
@@ -304,8 +308,15 @@ def _streams(machine, cuda):
     class Graph:
         def __init__(self, orders):
             self.orders = orders
+            self.uploaded = False
+
+        def upload(self, stream=None):
+            machine.check()
+            assert stream.ptr not in machine.recorded
+            self.uploaded = True
 
         def launch(self, stream=None):
+            assert self.uploaded
             for order in self.orders:
                 machine.add(stream.ptr, order, False)
 

@@ -144,6 +144,15 @@ def test_what_cannot_be_recorded(device, order):
     assert fetched(device, memory.address, np.zeros(1)) == 1
 
 
+def test_a_stream_that_will_not_be_captured(cupy, device):
+    """Running on the stream would do, so it is no error of the call."""
+    cupy.machine.uncapturable = 901
+    with pytest.raises(RecordingError, match="901"):
+        device.record(lambda: None)
+    cupy.machine.uncapturable = None
+    device.record(lambda: None).replay()
+
+
 def test_an_interrupt_ends_the_recording(device):
     def interrupted():
         raise KeyboardInterrupt
