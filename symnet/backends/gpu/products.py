@@ -1,8 +1,9 @@
 """Matrix products at binding: from a step's strided matrices to a call that cuBLAS takes.
 
 cuBLAS knows matrices whose columns are contiguous, so out = a b is computed as out' = b' a'. Where
-nothing moves, a product is called with addresses and numbers. Otherwise pointers to the matrices
-are read from device memory when the product runs, so that a graph captured of it stays as it is:
+nothing moves, a product is called with addresses and numbers; also where it is only factors that
+move, of at most `FIXED` bytes: they are copied ahead. Otherwise pointers to the matrices are read
+from device memory when the product runs, so that a graph captured of it stays as it is:
 
     live words  where they suffice: one matrix whose address moves
     `prepare`   a kernel (kernels/gemm/gpu.cu) writes pointers and scalars: of batches, where alpha
@@ -35,6 +36,7 @@ from symnet.schedule.program import KernelStep, MatmulStep, Matrix, Place, Ref, 
 
 LIVE = 13  # words of a product that move, at most: of two calls and of what is copied
 ENTRIES = 8  # products that one launch prepares
+FIXED = 4 << 20  # bytes of moving factors that are copied at most, so that addresses are known
 PACK = 16  # bytes that cuBLAS's kernels for half types and TF32 may load at once
 COPY_BLOCKS = 512  # of a grid, at most
 COPIED = {2: "unsigned short", 4: "unsigned int", 8: "unsigned long long"}
@@ -316,7 +318,10 @@ class _Product:
         before: list[Helper | BoundMatmul] = []
         after: list[Helper | BoundMatmul] = []
         out, guarded = self.out, self.guarded
-        hidden = guarded or alpha is not None or any(s.offset for s in (a, b, out))
+        idle = guarded or alpha is not None  # sometimes
+        moved = sum(s.rows * s.columns * self.size for s in (a, b) if s.offset)
+        fixed = self.batch == 1 and not idle and not out.offset and 0 < moved <= FIXED
+        hidden = idle or (any(s.offset for s in (a, b, out)) and not fixed)
         if out.layout() is None or not self._aligned(out, hidden):
             scratch = self._scratch(out)
             if beta != 0:
@@ -325,7 +330,8 @@ class _Product:
             out, guarded = scratch, False
         factors = []
         for factor in (a, b):
-            if factor.layout() is None or not self._aligned(factor, hidden):
+            moves = fixed and factor.offset
+            if moves or factor.layout() is None or not self._aligned(factor, hidden):
                 scratch = self._scratch(factor)
                 before.append(self._copied(factor, scratch, False))
                 factor = scratch

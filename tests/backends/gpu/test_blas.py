@@ -7,6 +7,7 @@ import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import emulating
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 import symnet
 import symnet.tensor as T
 from symnet.backends.gpu import compile as cuda
-from symnet.backends.gpu import host, host_blas
+from symnet.backends.gpu import host, host_blas, products
 from symnet.backends.gpu.bind import Bound, BoundKernel
 from symnet.backends.gpu.blas import Blas
 from symnet.backends.gpu.launch import Device
@@ -245,9 +246,13 @@ size = st.integers(0, 9)
     st.sampled_from([0.0, 1.0, -0.5]),
     st.tuples(st.sampled_from(READ), st.sampled_from(READ), st.sampled_from(WRITTEN)),
     st.tuples(*[st.sampled_from([0, 0, 1, 8])] * 3), st.booleans(), st.booleans(),
+    st.sampled_from([0, 100, products.FIXED]),
 )  # fmt: skip
-def test_products(dtype, m, n, k, batch, alpha, const, beta, layouts, moving, guarded, failed):
-    case = Case(dtype, m, n, k, batch, alpha, const, beta, layouts, moving, guarded)
+def test_products(
+    dtype, m, n, k, batch, alpha, const, beta, layouts, moving, guarded, failed, copied
+):
+    with mock.patch.object(products, "FIXED", copied):
+        case = Case(dtype, m, n, k, batch, alpha, const, beta, layouts, moving, guarded)
     for step in (0, 2, 3):
         case.check(step, FAILED if failed else WELL)
 
@@ -306,10 +311,22 @@ def test_what_does_not_move_is_called_with_addresses():
     assert names(Case("float32", 3, 4, 5, batch=3)) == (0, ["cublasGemmStridedBatchedEx"])
 
 
-def test_live_words_are_the_pointers_to_one_matrix():
+def test_live_words_are_the_pointers_to_one_matrix(monkeypatch):
+    monkeypatch.setattr(products, "FIXED", 3 * 5 * 4 - 1)
     case = Case("float32", 3, 4, 5, moving=(3, 0, 0))
     assert names(case) == (0, ["cublasGemmBatchedEx"])
     assert case.bound.steps[0].by == "live"
+
+
+def test_factors_that_move_are_copied_so_that_addresses_are_known(monkeypatch):
+    """Up to so many bytes together; not where it is the result that moves."""
+    monkeypatch.setattr(products, "FIXED", (3 * 5 + 5 * 4) * 4)
+    assert names(Case("float32", 3, 4, 5, moving=(3, 0, 0))) == (1, ["cublasGemmEx"])
+    assert names(Case("float32", 3, 4, 5, moving=(0, 8, 0))) == (1, ["cublasGemmEx"])
+    assert names(Case("float32", 3, 4, 5, moving=(3, 8, 0))) == (2, ["cublasGemmEx"])
+    assert names(Case("float32", 3, 4, 6, moving=(3, 8, 0))) == (0, ["cublasGemmBatchedEx"])
+    assert names(Case("float32", 3, 4, 5, moving=(0, 0, 3))) == (0, ["cublasGemmBatchedEx"])
+    assert names(Case("float32", 3, 4, 5, moving=(3, 0, 3))) == (0, ["cublasGemmBatchedEx"])
 
 
 @pytest.mark.parametrize(
@@ -348,8 +365,9 @@ def test_scalars_on_the_device_are_announced():
     assert [n for n, _ in said][1:3] == ["cublasSetPointerMode_v2", "cublasGemmBatchedEx"]
 
 
-def test_only_aligned_halves_are_taken_where_addresses_are_hidden():
+def test_only_aligned_halves_are_taken_where_addresses_are_hidden(monkeypatch):
     """8 halves are 16 bytes; cuBLAS would load them at once."""
+    monkeypatch.setattr(products, "FIXED", 0)
     assert names(Case("float16", 3, 4, 5, moving=(8, 0, 0)))[0] == 0
     assert names(Case("float16", 3, 4, 5, moving=(4, 0, 0))) == (1, ["cublasGemmEx"])
     assert names(Case("float32", 3, 4, 5, moving=(4, 0, 0)))[0] == 0
@@ -441,10 +459,12 @@ def test_what_is_prepared_ahead_is_still_true_when_it_is_used():
 # ---- a training step
 
 
+@pytest.mark.parametrize("copied", [0, products.FIXED])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_kind_of_product_replays(dtype):
+def test_every_kind_of_product_replays(dtype, copied, monkeypatch):
     """A minibatch that moves, a rate on the device, updates that a failed check forbids: what was
     bound and recorded once does for all."""
+    monkeypatch.setattr(products, "FIXED", copied)
     X = symnet.shared(normal(dtype, 40, 6), name="X")
     labels = symnet.shared(np.arange(40) % 3, name="labels")
     W = symnet.shared(normal(dtype, 6, 3), name="W")
@@ -461,7 +481,7 @@ def test_every_kind_of_product_replays(dtype):
         np.testing.assert_allclose(W.get_value(), wanted[1], rtol=1e-5, atol=1e-6)
     assert one.recorded
     kinds = {s.by for s in one.last.bound.steps if isinstance(s, BoundMatmul)}
-    assert kinds == {"live", "pointers"}
+    assert kinds == {"address" if copied else "live", "pointers"}
 
     labels.set_value(np.where(np.arange(40) == 35, 3, labels.get_value()))
     X.set_value(np.where(np.arange(40)[:, None] == 36, np.nan, X.get_value()).astype(dtype))
@@ -478,6 +498,7 @@ def test_halves_are_multiplied_as_they_are(dtype, offset, monkeypatch):
         pytest.importorskip("ml_dtypes")
     native = functools.partial(emulating.optimise, native_half_products=True)
     monkeypatch.setattr(emulating, "optimise", native)
+    monkeypatch.setattr(products, "FIXED", 0)
     half = NUMPY_DTYPES[dtype]
     X = symnet.shared(normal("float32", 40, 8).astype(half), name="X")
     W = symnet.shared(normal("float32", 8, 5).astype(half), name="W")
@@ -489,9 +510,9 @@ def test_halves_are_multiplied_as_they_are(dtype, offset, monkeypatch):
     for number in (0, 3, 1):
         for found, near in zip(one.run([np.array(number)]), wanted(number), strict=True):
             np.testing.assert_allclose(found.astype("float32"), near, rtol=1e-2, atol=5e-2)
-    products = [s for s in one.last.bound.steps if isinstance(s, BoundMatmul)]
-    assert [p.step.dtype for p in products] == [dtype] * 2
-    assert products[0].by == ("address" if offset else "live")
+    calls = [s for s in one.last.bound.steps if isinstance(s, BoundMatmul)]
+    assert [c.step.dtype for c in calls] == [dtype] * 2
+    assert calls[0].by == ("address" if offset else "live")
 
 
 def normal(dtype, *shape):
