@@ -51,8 +51,10 @@ STAGE = 4 << 20  # bytes of each half of the pinned memory that copies from the 
 REPLY = 64 << 10  # bytes of pinned memory that small copies to the host go through
 WORKSPACE = 32 << 20  # bytes for cuBLAS: what it takes itself on Hopper
 LINE = 64  # bytes; pieces of a half begin at multiples
+BACK = 16 << 20  # bytes that came back from users, and wait for what others have ordered on them
 
 _ON_STREAMS = "cupy", "torch"  # libraries that use memory again in the order of their streams
+LEGACY = 1  # the default stream's other name; it is never captured, and 2 is a thread's own
 _OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 _LOST = frozenset(
     (3, 4, 100, 101, 214, 219, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 999)
@@ -73,7 +75,8 @@ class _Memory:
 
 class _Given:
     """Memory that an array of the user's lies in. What other libraries have ordered on it must be
-    done before the pool gives it to somebody else, so the device takes it back first."""
+    done before the pool gives it to somebody else, so the device takes it back first: see
+    `CudaDevice._take_back`."""
 
     def __init__(self, memory: Memory, returned: deque):
         self._memory, self._returned = memory, returned
@@ -146,8 +149,11 @@ class CudaDevice:
         self._functions: dict[Source, int] = {}
         self._pinned: dict[int, int] = {}
         self._returned: deque[Memory] = deque()
+        self._back: deque[tuple[list[Any], list[Memory]]] = deque()
+        self._back_size = 0
         self._reading: list[Any] = []
         self._held: deque[tuple[Any, list[Any]]] = deque()
+        self._events: list[Any] = []  # that can be used again
         with self._directly:
             self.architecture, self.geometry, self._most_shared = self._examine()
             self._stream = cupy.cuda.Stream(non_blocking=True)
@@ -192,12 +198,53 @@ class CudaDevice:
 
     def allocate(self, size: int) -> Memory:
         with self._directly:
-            if self._returned:
-                given = [self._returned.popleft() for _ in range(len(self._returned))]
-                self._after(*self._others())
-                del given
-            with self._stream:
-                return _Memory(self._pool.malloc(max(size, 1)), size)
+            self._let_go()
+            self._take_back(self._others())
+            try:
+                return self._block(size)
+            except self._cupy.cuda.memory.OutOfMemoryError:
+                if not self._back:
+                    raise
+            self._await_back()
+            return self._block(size)
+
+    def _block(self, size: int) -> Memory:
+        with self._stream:
+            return _Memory(self._pool.malloc(max(size, 1)), size)
+
+    def _take_back(self, others: Sequence[int]) -> None:
+        """Memory of arrays that users have dropped may be used again when what other libraries have
+        ordered by now is done. The stream does not wait for that, or it would at every call whose
+        result the user drops; unless it is much memory."""
+        if self._returned:
+            memories = [self._returned.popleft() for _ in range(len(self._returned))]
+            events = [self._event() for _ in others]
+            for event, stream in zip(events, others):
+                self._runtime.eventRecord(event.ptr, stream)
+            self._back.append((events, memories))
+            self._back_size += sum(m.size for m in memories)
+        while self._back and all(event.done for event in self._back[0][0]):
+            self._give_back()
+        if self._back_size > BACK:
+            self._await_back()
+
+    def _await_back(self) -> None:
+        """All that came back may be used again, since the stream waits for the others."""
+        while self._back:
+            for event in self._back[0][0]:
+                self._runtime.streamWaitEvent(self._stream.ptr, event.ptr)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        events, memories = self._back.popleft()
+        self._events += events
+        self._back_size -= sum(m.size for m in memories)
+
+    def _event(self) -> Any:
+        """One that nobody waits for any more."""
+        if self._events:
+            return self._events.pop()
+        return self._cupy.cuda.Event(disable_timing=True)
 
     def host_memory(self, size: int) -> np.ndarray:
         if size == 0:
@@ -380,7 +427,7 @@ class CudaDevice:
             self._let_go()
             if isinstance(value, self._cupy.ndarray):
                 self._check_place(dlpack.CUDA, value.data.device_id)
-                self._after(self._cupy.cuda.get_current_stream().ptr)
+                self._after(self._free_to_order(self._cupy.cuda.get_current_stream().ptr))
                 found = DeviceArray(
                     value.data.ptr,
                     tuple(value.shape),
@@ -390,12 +437,13 @@ class CudaDevice:
                 )
             elif hasattr(value, "__dlpack__"):
                 self._check_place(*value.__dlpack_device__())
+                self._others()  # none is captured, or this stream would be
                 found = dlpack.from_capsule(_capsule(value, self._stream.ptr))
             elif hasattr(value, "__cuda_array_interface__"):
                 found = dlpack.from_interface(value)
                 self._check_place(dlpack.CUDA, self._device_of(found.address))
                 stream = value.__cuda_array_interface__.get("stream")
-                self._after(*([] if stream is None else [stream]))
+                self._after(*([] if stream is None else [self._free_to_order(stream)]))
             else:
                 raise TypeMismatchError(
                     f"{type(value).__name__} is no array in a GPU's memory: it speaks neither "
@@ -407,24 +455,35 @@ class CudaDevice:
 
     def hand_over(self) -> None:
         with self._directly:
+            others = self._others()
             self._mark.record(self._stream)
-            for stream in self._others():
+            for stream in others:
                 self._runtime.streamWaitEvent(stream, self._mark.ptr)
             if self._reading:
-                done = self._cupy.cuda.Event(disable_timing=True)
+                done = self._event()
                 done.record(self._stream)
                 self._held.append((done, self._reading))
                 self._reading = []
 
     def _others(self) -> list[int]:
         """The streams that other libraries order on, as far as can be known: the default one and
-        this thread's current ones."""
+        this thread's current ones. Errors: DeviceError, where one is captured."""
         found = [0, self._cupy.cuda.get_current_stream().ptr]
         torch = sys.modules.get("torch")
         with contextlib.suppress(Exception):  # a PyTorch that does not know CUDA, or half imported
             if torch is not None and torch.cuda.is_initialized():
                 found.append(torch.cuda.current_stream(INDEX).cuda_stream)
-        return [s for s in dict.fromkeys(found) if s != self._stream.ptr]
+        return [self._free_to_order(s) for s in dict.fromkeys(found) if s != self._stream.ptr]
+
+    def _free_to_order(self, stream: int) -> int:
+        """The stream. Errors: DeviceError where it is captured: events would draw this device's
+        stream into the capture, which neither of the two would survive."""
+        if stream > LEGACY and self._runtime.streamIsCapturing(stream):
+            raise DeviceError(
+                "a symnet function cannot be called while its caller's stream is captured "
+                "(torch.cuda.graph, cupy's begin_capture): its calls are recordings of their own"
+            )
+        return stream
 
     def _after(self, *streams: int) -> None:
         """What is ordered here from now on comes after what was ordered there by now."""
@@ -435,7 +494,7 @@ class CudaDevice:
     def _let_go(self) -> None:
         """Arrays of others that have been read are theirs alone again."""
         while self._held and self._held[0][0].done:
-            self._held.popleft()
+            self._events.append(self._held.popleft()[0])
 
     def _check_place(self, kind: int, index: int) -> None:
         """Errors: TypeMismatchError where an array is not in this device's memory."""

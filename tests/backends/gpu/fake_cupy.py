@@ -183,6 +183,10 @@ def _runtime(machine):
             other, number = machine.events[event]
             machine.add(stream, lambda: machine.finish(other, number), False)
 
+    def streamIsCapturing(stream):
+        assert stream != NULL
+        return stream in machine.recorded
+
     def pointerGetAttributes(ptr):
         machine.within(ptr, 0)
         return types.SimpleNamespace(device=0, type=2)

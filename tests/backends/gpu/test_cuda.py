@@ -265,21 +265,59 @@ def test_memory_is_used_again_in_the_stream_s_order(device):
     assert fetched(device, kept.address, np.zeros(1)) == 1
 
 
-def test_memory_of_a_user_s_array_waits_for_the_user_s_orders(cupy, device):
-    memory = device.allocate(8)
+def dropped(cupy, device, size=8):
+    """An array that the user has dropped while a library still reads it: where it was, and what
+    that library will have seen."""
+    memory = device.allocate(size)
     device.put(memory.address, np.ones(1))
     given = device.array(memory, (1,), "float64")
     device.hand_over()
-    address, seen = memory.address, []
-    view = given.view()
+    view, seen = given.view(), []
     cupy.machine.add(fake_cupy.NULL, lambda: seen.append(view[0]))
-    del memory, given
+    return memory.address, seen
+
+
+def test_memory_of_a_user_s_array_waits_for_the_user_s_orders(cupy, device):
+    address, seen = dropped(cupy, device)
     again = device.allocate(8)
+    assert again.address != address
+    device.put(again.address, np.zeros(1))
+    device.wait()
+    assert not seen  # the stream has not waited
+    cupy.machine.finish(fake_cupy.NULL)
+    assert seen == [1]
+    assert device.allocate(8).address == address
+
+
+def test_for_much_memory_of_users_the_stream_waits(cupy, device, monkeypatch):
+    monkeypatch.setattr(cuda, "BACK", 4096)
+    address, seen = dropped(cupy, device, 8192)
+    again = device.allocate(8192)
     assert again.address == address
     device.put(again.address, np.zeros(1))
     device.wait()
-    cupy.machine.finish(fake_cupy.NULL)
     assert seen == [1]
+
+
+def test_memory_of_users_is_waited_for_before_there_is_too_little(cupy, device):
+    size = 1 << 20
+    cupy.machine.limit = cupy.machine.used + size
+    address, seen = dropped(cupy, device, size)
+    again = device.allocate(size)
+    assert again.address == address
+    device.put(again.address, np.zeros(1))
+    device.wait()
+    assert seen == [1]
+
+
+def test_events_are_used_again(cupy, device):
+    made = []
+    for _ in range(5):
+        dropped(cupy, device)
+        device.allocate(8)
+        cupy.machine.finish(fake_cupy.NULL)
+        made.append(cupy.machine.next)
+    assert made[1] == made[-1]
 
 
 def test_out_of_memory(cupy, device):
@@ -371,8 +409,31 @@ def test_arrays_are_kept_until_they_have_been_read(cupy, device):
     device.adopt(other)
     assert not seen
     device.wait()
-    device.adopt(other)
+    device.allocate(8)
     assert seen
+
+
+def test_nothing_is_ordered_into_somebody_s_capture(cupy, device):
+    """The capture goes on, and so does the device."""
+    stream = cupy.cuda.Stream(non_blocking=True)
+    speaking = Numba(cupy, np.ones(2, F))
+    speaking.__cuda_array_interface__["stream"] = stream.ptr
+    exported = Producer(cupy, np.ones(2, F))
+    with stream:
+        given = fake_cupy.array(cupy, np.ones(2, F))
+        stream.begin_capture(cupy.cuda.runtime.streamCaptureModeRelaxed)
+        for order in (
+            lambda: device.adopt(given),
+            lambda: device.adopt(speaking),
+            lambda: device.adopt(exported),
+            lambda: device.allocate(8),
+            device.hand_over,
+        ):
+            with pytest.raises(DeviceError, match="is captured"):
+                order()
+        assert not stream.end_capture().orders
+        found = device.adopt(given)
+    np.testing.assert_array_equal(fetched(device, found.address, np.zeros(2, F)), 1)
 
 
 @pytest.mark.parametrize("usable", [True, False])
