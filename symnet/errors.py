@@ -22,7 +22,7 @@
     └── CompilerError                          a bug in symnet: an internal check failed
         └── BackendError                       no compiler, no BLAS, or the machine refused
             └── DeviceError                    a GPU: there is none, or it failed
-                ├── OutOfMemoryError (MemoryError)  its memory does not hold what a call needs
+                ├── OutOfMemoryError (MemoryError)  memory does not hold what a call needs
                 ├── DeviceLostError            it no longer answers; what it held is gone
                 └── RecordingError             a step that cannot be recorded
 
@@ -122,7 +122,8 @@ class DeviceError(BackendError):
 
 
 class OutOfMemoryError(DeviceError, MemoryError):
-    """A device's memory does not hold what a call needs. Shared variables are as before it."""
+    """A device's memory, or the host's, does not hold what a call needs. Shared variables are as
+    before it."""
 
 
 class DeviceLostError(DeviceError):

@@ -97,7 +97,8 @@ def _text(
         put(3, f"out{k} = empty(frame.output_shapes[{k}], dtype{k})")
         put(3, f"objects[{number}] = id(out{k})")
     put(3, f"if {' and '.join(fits) or True}: status = native(frame.address)")
-    put(1, "except ValueError: pass")  # an int that is no int64
+    # an int that is no int64; the last call's outputs fit into no memory, this one's may
+    put(1, "except (ValueError, MemoryError): pass")
     put(1, "finally: frame.home.append(frame)")
     put(1, f"if status: return general({everything})")
     if form == "single":

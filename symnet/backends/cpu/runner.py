@@ -9,21 +9,26 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Container, Sequence
+from functools import partial
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
-from symnet.backends import failure
+from symnet.backends import failure, shortage
 from symnet.backends.cpu import tape_layout as layout
 from symnet.backends.cpu.bind import Frame, Functions
 from symnet.backends.cpu.link import Linked
 from symnet.backends.cpu.pool import pool, thread_count
 from symnet.backends.cpu.tape import calls
+from symnet.backends.overflow import check_fit
+from symnet.backends.words import itemsize
 from symnet.config import config
-from symnet.errors import CompilerError, ShapeError, TypeMismatchError
+from symnet.errors import CompilerError, OutOfMemoryError, ShapeError, TypeMismatchError
 from symnet.graph.origin import Origin
 from symnet.graph.types import HALVES
 from symnet.graph.variables import SharedVariable, Variable
-from symnet.schedule.program import accesses
+from symnet.schedule.program import Ref, Reg, Storage, accesses
 
 BINDINGS = 16  # sets of sizes whose frames are kept
 THREADS_FOR = 0.1  # seconds for which the number of threads is remembered: asking costs 1 us
@@ -62,6 +67,7 @@ class _Everything:
 class LeasedFrame(Frame):
     """A frame with what its runner keeps about it.
 
+    registers the sizes that it is for
     home      the list it goes back to after a call
     epoch     SharedVariable.epoch when the shared variables' arrays were entered
     storages  those arrays, kept alive
@@ -78,6 +84,7 @@ class LeasedFrame(Frame):
         home: "list[LeasedFrame]",
     ):
         super().__init__(runner.linked, runner.functions, registers, runner.profile)
+        self.registers = registers
         self.home = home
         self.epoch = -1
         self.storages: list[np.ndarray] = []
@@ -228,7 +235,11 @@ class Runner:
             except IndexError:
                 frame = None
         if frame is None:
-            frame = LeasedFrame(self, values, known)
+            check_fit(self.program, partial(self._number, values))
+            try:
+                frame = LeasedFrame(self, values, known)
+            except (MemoryError, ValueError) as error:  # ValueError: more than any memory has
+                raise self._too_large(error, values) from None
         if frame.epoch != SharedVariable.epoch:
             self._attach(frame)
         return frame
@@ -265,17 +276,20 @@ class Runner:
     # ---- calls
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One call with fitting arrays. Errors: ShapeError, IndexOutOfBoundsError."""
+        """One call with fitting arrays. Errors: ShapeError, IndexOutOfBoundsError;
+        OutOfMemoryError."""
         arrays = self._apart(arrays)
-        frame = self.lease() or self._probe(arrays)
+        frame = self.lease()
+        outputs = None if frame is None else self._outputs(frame)
+        if frame is None or outputs is None:  # the last call's sizes may be too large, not these
+            frame = self._probe(arrays)
+            outputs = self._outputs(frame)
         while True:
+            if outputs is None:
+                raise self._too_large("an output", frame.registers)
             try:
                 for number, array in zip(self.input_numbers, arrays):
                     frame.objects[number] = id(array)
-                outputs = [
-                    np.empty(shape, dtype)
-                    for shape, dtype in zip(frame.output_shapes, self.output_dtypes)
-                ]
                 for number, out in zip(self.output_numbers, outputs):
                     frame.objects[number] = id(out)
                 status = self.call(frame.address)
@@ -288,6 +302,17 @@ class Runner:
             finally:
                 frame.home.append(frame)
             frame = self._bind(registers)
+            outputs = self._outputs(frame)
+
+    def _outputs(self, frame: LeasedFrame) -> list[np.ndarray] | None:
+        """Fresh arrays for the outputs; None, and the frame is given up, if they do not fit."""
+        try:
+            return [
+                np.empty(shape, dtype)
+                for shape, dtype in zip(frame.output_shapes, self.output_dtypes)
+            ]
+        except (MemoryError, ValueError):
+            return None
 
     def finish(self, outputs: list[np.ndarray]) -> list[np.ndarray]:
         """Shared variables whose value changed its shape take their new array."""
@@ -323,10 +348,14 @@ class Runner:
             frame = self.lease() or self._probe(views)
             try:
                 if stacked is None:
-                    stacked = [
-                        np.empty((count, *shape), dtype)
-                        for shape, dtype in zip(frame.output_shapes, self.output_dtypes)
-                    ]
+                    try:
+                        stacked = [
+                            np.empty((count, *shape), dtype)
+                            for shape, dtype in zip(frame.output_shapes, self.output_dtypes)
+                        ]
+                    except (MemoryError, ValueError):
+                        many = f"the outputs of {count} calls, each with"
+                        raise self._too_large(many, frame.registers) from None
                 elif [s.shape[1:] for s in stacked] != frame.output_shapes:
                     raise ShapeError(
                         f"map: outputs of call {done} have shapes {frame.output_shapes}, those "
@@ -365,6 +394,31 @@ class Runner:
 
     # ---- errors
 
+    def _number(self, values: Sequence[int], ref: Ref) -> int:
+        """A size, from the registers of native code."""
+        return int(values[self.linked.register_of[ref.number]]) if isinstance(ref, Reg) else ref
+
+    def _too_large(self, reason: object, values: Sequence[int]) -> OutOfMemoryError:
+        """Outputs or intermediate results for which there is no memory."""
+        program, number = self.program, partial(self._number, values)
+        rebound = {output: self.shared[position] for position, output in program.rebinds}
+
+        def want(kind: str, size: int, storage: Storage) -> _Want:
+            return _Want(size, lambda: kind + shortage.made_by(program, self.origins, storage))
+
+        wants = []
+        for k, o in enumerate(program.outputs):
+            shape = tuple(map(number, o.shape))
+            what = f"new value of {rebound[k]}" if k in rebound else "output"
+            storage = "object", o.object
+            wants.append(
+                want(f"{o.dtype}{shape}, {what}", prod(shape) * itemsize(o.dtype), storage)
+            )
+        for k, b in enumerate(program.buffers):
+            size = number(b.size) * itemsize(b.dtype)
+            wants.append(want(f"{b.dtype} result", size, ("buffer", k)))
+        return OutOfMemoryError(shortage.too_large("cpu", str(reason), wants))
+
     def _fail(self, status: int, words: memoryview, arrays: Sequence[np.ndarray]) -> None:
         """Raise what a native status means."""
         error, a, b = (words[layout.ERROR + k] for k in range(3))
@@ -381,6 +435,13 @@ class Runner:
             raise failure.wrong_sizes(self, self.program.checks[rest[0]], a, b, arrays)
         _, origin, _ = rest
         raise failure.wrong_index(self, origin, a, b, arrays)
+
+
+class _Want(NamedTuple):
+    """A `shortage.Want`."""
+
+    size: int
+    what: Callable[[], str]
 
 
 _NOTHING = np.zeros(())

@@ -15,7 +15,12 @@ from symnet.backends.cpu import runner as module
 from symnet.backends.cpu.pool import thread_count
 from symnet.backends.cpu.runner import BINDINGS, apart, current_threads
 from symnet.config import config
-from symnet.errors import IndexOutOfBoundsError, ShapeError, TypeMismatchError
+from symnet.errors import (
+    IndexOutOfBoundsError,
+    OutOfMemoryError,
+    ShapeError,
+    TypeMismatchError,
+)
 
 x = T.matrix("x")
 v = T.vector("v")
@@ -255,3 +260,58 @@ def test_map_refuses():
     updates = [(grown, T.concatenate([grown, grown]))]
     with pytest.raises(ShapeError, match="stacked"):
         symnet.function([i], grown + i, updates=updates).map([1, 2])
+
+
+# ---- no memory
+
+
+HUGE = 10**6  # squared, terabytes
+
+
+def test_a_function_outlives_outputs_for_which_there_is_no_memory():
+    n = T.lscalar("n")
+    f = symnet.function([n], T.zeros((n, n)) + 1)
+    assert f(2).shape == (2, 2)
+    for _ in range(2):
+        with pytest.raises(OutOfMemoryError) as caught:
+            f(HUGE)
+        assert f"4.0 TB  float32({HUGE}, {HUGE}), output" in str(caught.value)
+        assert "built at" in str(caught.value) and "test_runner.py" in str(caught.value)
+        assert isinstance(caught.value, MemoryError)
+        np.testing.assert_array_equal(f(3), np.ones((3, 3)))
+
+
+def test_an_update_for_which_there_is_no_memory_does_not_happen():
+    n = T.lscalar("n")
+    s = symnet.shared(np.ones((2, 2), "float32"), name="s")
+    grow = symnet.function([n], [], updates=[(s, T.zeros((n, n)))])
+    with pytest.raises(OutOfMemoryError, match=r"new value of s"):
+        grow(HUGE)
+    np.testing.assert_array_equal(s.get_value(), np.ones((2, 2)))
+    grow(3)
+    np.testing.assert_array_equal(s.get_value(), np.zeros((3, 3)))
+
+
+def test_intermediate_results_for_which_there_is_no_memory():
+    n = T.lscalar("n")
+    f = symnet.function([n], T.dot(T.exp(T.zeros((n, n))), T.ones((n, n))).sum())
+    assert f(2) == 8
+    with pytest.raises(OutOfMemoryError, match=r"4.0 TB  float32 result of dot, built at"):
+        f(HUGE)
+    assert f(2) == 8
+
+
+def test_map_for_whose_results_there_is_no_memory():
+    n = T.lscalar("n")
+    f = symnet.function([n], T.zeros((HUGE,)) + n)
+    with pytest.raises(OutOfMemoryError, match=f"outputs of {HUGE} calls"):
+        f.map(range(HUGE))
+    assert f.map(range(2)).shape == (2, HUGE)
+
+
+def test_sizes_that_wrap_around_are_errors():
+    n = T.lscalar("n")
+    f = symnet.function([n], T.ones((n, n, n)) * 2)
+    with pytest.raises(ShapeError, match="does not fit into 64 bits: 4398046511104"):
+        f(2**21)
+    assert f(2).sum() == 16
