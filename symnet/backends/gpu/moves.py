@@ -10,6 +10,9 @@ device only, in two words of which each kernel changes the one that the other re
     state[1]  the call that is being worked on
 
 After a failed check the count stays, so it tells which call failed.
+
+A small move is one block's, so that they overlap: each waits for its words, then for what it
+reads. All blocks share in a large one.
 """
 
 import functools
@@ -31,6 +34,7 @@ Move = tuple[int, int, int, int, int]
 """Source, bytes from one call to the next there, target, bytes from one to the next, how many."""
 
 WORDS = 5  # of a move
+SMALL = 16 * THREADS  # bytes that a block moves with one access of each thread
 DIMENSIONS = 8  # of an array with strides, at most
 
 _ENDS = f"""\
@@ -41,13 +45,15 @@ ENTRY(const symnet_words<4> words, const long long* live, long long* error)
     long long* const state = (long long*)words.w[2];
     const bool tail = words.w[3] != 0;
     const long long call = tail ? state[1] : state[0];
-    const long long mine = (long long)blockIdx.x * {THREADS} + threadIdx.x;
-    const long long all = (long long)gridDim.x * {THREADS};
-    for (long long m = 0; m < words.w[1]; m++) {{
+    for (unsigned int m = 0; m < words.w[1]; m++) {{
         const long long* const move = moves + {WORDS} * m;
+        const long long bytes = move[4];
+        const bool alone = bytes <= {SMALL};
+        if (alone && m % gridDim.x != blockIdx.x) continue;
+        const long long mine = (alone ? 0 : (long long)blockIdx.x * {THREADS}) + threadIdx.x;
+        const long long all = alone ? {THREADS} : (long long)gridDim.x * {THREADS};
         const unsigned char* const from = (const unsigned char*)(move[0] + call * move[1]);
         unsigned char* const to = (unsigned char*)(move[2] + call * move[3]);
-        const long long bytes = move[4];
         const int common = (int)(((unsigned long long)from | (unsigned long long)to | bytes) % 16);
         if (common == 0) {{
             for (long long k = mine; k < bytes / 16; k += all)
@@ -60,7 +66,7 @@ ENTRY(const symnet_words<4> words, const long long* live, long long* error)
             for (long long k = mine; k < bytes; k += all) to[k] = from[k];
         }}
     }}
-    if (mine == 0) {{
+    if (blockIdx.x == 0 && threadIdx.x == 0) {{
         if (!tail) state[1] = call;
         else if (error[0] == 0) state[0] = call + 1;
     }}
@@ -100,7 +106,7 @@ def gather_source() -> Source:
 
 def end(table: int, moves: Sequence[Move], state: int, tail: bool, device: Device) -> BoundKernel:
     """The head, or the tail, of a step; `table` is where the device finds the moves."""
-    blocks = -(-sum(move[-1] for move in moves) // (16 * THREADS))
+    blocks = max(len(moves), -(-sum(move[-1] for move in moves) // SMALL))
     words = np.array([table, len(moves), state, tail], np.int64)
     return BoundKernel(ends_source(), Launch(max(1, min(blocks, device.blocks))), words, 0)
 
