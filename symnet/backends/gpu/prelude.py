@@ -114,7 +114,8 @@ SYMNET_FUNCTION long long symnet_last(long long& position, long long size)
 SYMNET_FUNCTION long long symnet_min(long long a, long long b) { return a < b ? a : b; }
 SYMNET_FUNCTION int symnet_min(int a, int b) { return a < b ? a : b; }
 
-/* the first failed check is kept */
+/* One of the failed checks is kept, the first in time: which of several bad indices that is, is up
+   to the device. */
 SYMNET_FUNCTION void symnet_report(long long* error, long long number, long long value,
                                    long long size)
 {
