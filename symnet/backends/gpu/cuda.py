@@ -147,7 +147,6 @@ class CudaDevice:
         self._ordering = _Ordering(self, recordable=True)
         self._directly = _Ordering(self, recordable=False)
         self._functions: dict[Source, int] = {}
-        self._pinned: dict[int, int] = {}
         self._returned: deque[Memory] = deque()
         self._back: deque[tuple[list[Any], list[Memory]]] = deque()
         self._back_size = 0
@@ -159,8 +158,8 @@ class CudaDevice:
             self._stream = cupy.cuda.Stream(non_blocking=True)
             self._pool = cupy.get_default_memory_pool()
             self._mark = cupy.cuda.Event(disable_timing=True)
-            self._reply = self.host_memory(REPLY)
-            self._stages = [self.host_memory(STAGE) for _ in range(2)]
+            self._reply = cupy.cuda.alloc_pinned_memory(REPLY)
+            self._stages = [cupy.cuda.alloc_pinned_memory(STAGE) for _ in range(2)]
             self._left = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
             self._stage = self._used = 0
             major = int(self._runtime.runtimeGetVersion()) // 1000
@@ -246,36 +245,20 @@ class CudaDevice:
             return self._events.pop()
         return self._cupy.cuda.Event(disable_timing=True)
 
-    def host_memory(self, size: int) -> np.ndarray:
-        if size == 0:
-            return np.empty(0, np.uint8)
-        with self._directly:
-            pinned = self._cupy.cuda.alloc_pinned_memory(size)
-        array = np.frombuffer(pinned, np.uint8, size)
-        self._pinned[id(array)] = size
-        weakref.finalize(array, self._pinned.pop, id(array), None)
-        return array
-
     def put(self, address: int, array: np.ndarray) -> None:
         size, source = array.nbytes, array.ctypes.data
         with self._directly:
-            if size and id(_whole(array)) in self._pinned:
-                self._send(address, source, size)
-                return
             done = 0
             while done < size:
                 if self._used >= STAGE:
                     self._turn()
                 piece = min(size - done, STAGE - self._used)
-                place = self._stages[self._stage].ctypes.data + self._used
+                place = self._stages[self._stage].ptr + self._used
                 ctypes.memmove(place, source + done, piece)
-                self._send(address + done, place, piece)
+                kind, stream = self._runtime.memcpyHostToDevice, self._stream.ptr
+                self._runtime.memcpyAsync(address + done, place, piece, kind, stream)
                 done += piece
                 self._used += -(-piece // LINE) * LINE
-
-    def _send(self, address: int, source: int, size: int) -> None:
-        kind, stream = self._runtime.memcpyHostToDevice, self._stream.ptr
-        self._runtime.memcpyAsync(address, source, size, kind, stream)
 
     def _turn(self) -> None:
         """To the other half of the staging memory, when what was copied from it has left it."""
@@ -287,7 +270,7 @@ class CudaDevice:
         size, target = array.nbytes, array.ctypes.data
         with self._directly:
             small = size <= REPLY  # the driver takes longer for memory that is not pinned
-            place = self._reply.ctypes.data if small else target
+            place = self._reply.ptr if small else target
             if size:
                 kind, stream = self._runtime.memcpyDeviceToHost, self._stream.ptr
                 self._runtime.memcpyAsync(place, address, size, kind, stream)
@@ -557,13 +540,6 @@ class CudaDevice:
             "a forked process cannot use its parent's GPU: start it with the method 'spawn', or "
             "use the device in the child alone"
         )
-
-
-def _whole(array: np.ndarray) -> np.ndarray:
-    """The array that this is a view of, at last."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 def _capsule(value: Any, stream: int) -> Any:

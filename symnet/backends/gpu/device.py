@@ -68,12 +68,8 @@ class GpuDevice(Protocol):
     def allocate(self, size: int) -> Memory:
         """Memory with anything in it; `size` may be 0. Errors: OutOfMemoryError."""
 
-    def host_memory(self, size: int) -> np.ndarray:
-        """`size` bytes of the host, uint8, from which copies are fast (pinned)."""
-
     def put(self, address: int, array: np.ndarray) -> None:
-        """Copy a contiguous array to the device. It may be changed once this has returned, unless
-        it is `host_memory`: then only after `wait`."""
+        """Copy a contiguous array to the device. It may be changed once this has returned."""
 
     def get(self, array: np.ndarray, address: int) -> None:
         """Fill a contiguous array from the device, when all before is done. Errors: as `wait`."""

@@ -164,9 +164,6 @@ class EmulatedDevice:
             del self._memories[address]
             del self._starts[bisect.bisect_left(self._starts, address)]
 
-    def host_memory(self, size: int) -> np.ndarray:
-        return np.empty(size, np.uint8)
-
     def put(self, address: int, array: np.ndarray) -> None:
         self._outside("an array is copied to the device")
         self._within(address, array.nbytes)

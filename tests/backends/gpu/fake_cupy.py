@@ -385,10 +385,13 @@ def _memory(machine, cuda):
                 machine.memory[free[-1]] = size
             return MemoryPointer(Block(free.pop(), free), 0)
 
+    class PinnedMemoryPointer:
+        def __init__(self, memory):
+            self.memory, self.ptr = memory, ctypes.addressof(memory)
+
     def alloc_pinned_memory(size):
-        memory = (ctypes.c_ubyte * size)()
-        address = ctypes.addressof(memory)
-        machine.pinned[address] = size
+        memory = PinnedMemoryPointer((ctypes.c_ubyte * size)())
+        machine.pinned[memory.ptr] = size
         return memory
 
     return {

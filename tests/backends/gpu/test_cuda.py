@@ -80,16 +80,6 @@ def test_what_was_put_may_be_changed_at_once(cupy, device):
         np.testing.assert_array_equal(fetched(device, m.address, w), w)
 
 
-def test_pinned_memory_is_copied_from_directly(cupy, device):
-    memory, pinned = device.allocate(64), device.host_memory(64)
-    pinned[:] = 1
-    device.put(memory.address, pinned[8:16].view(np.int64))
-    pinned[:] = 2  # too early: the copy has not begun
-    assert fetched(device, memory.address, np.empty(1, np.uint8)) == 2
-    del pinned
-    assert not [n for n in device._pinned.values() if n == 64]
-
-
 def test_copies_and_clearing(device):
     memory = device.allocate(32)
     device.put(memory.address, np.arange(32, dtype=np.uint8))
@@ -105,7 +95,6 @@ def test_memory_of_no_size(device):
     memory = device.allocate(0)
     assert memory.size == 0
     assert memory.address
-    assert device.host_memory(0).size == 0
     device.put(memory.address, np.empty(0, F))
     device.get(np.empty(0, F), memory.address)
 
@@ -129,7 +118,6 @@ def test_a_recording_does_nothing_until_it_is_replayed(device):
         lambda d, m: d.get(np.zeros(1), m.address),
         lambda d, m: d.wait(),
         lambda d, m: d.load([moves.ends_source()]),
-        lambda d, m: d.host_memory(8),
         lambda d, m: d.hand_over(),
         lambda d, m: d.record(lambda: None),
         lambda d, m: d.timed([]),
