@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import TypeMismatchError
+from symnet.graph.capsule import bfloat16_array
 
 HOST = 1  # kDLCPU
 _DEVICES = {2: "cuda", 3: None, 13: "cuda"}  # kDLCUDA, kDLCUDAHost (pinned), kDLCUDAManaged
@@ -49,7 +50,7 @@ def as_array(value: Any, what: str = "value") -> np.ndarray:
         try:
             device = value.__dlpack_device__()[0]
             if device == HOST:
-                return np.from_dlpack(value)
+                return _from_dlpack(value)
             refusal = f"its memory is that of another device (DLPack's number {int(device)})"
             refusal += _advice(value)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
@@ -60,6 +61,16 @@ def as_array(value: Any, what: str = "value") -> np.ndarray:
         return np.asarray(value)
     except (RuntimeError, TypeError, ValueError) as error:
         raise TypeMismatchError(f"{what} is not an array: {refusal or error}") from None
+
+
+def _from_dlpack(value: Any) -> np.ndarray:
+    try:
+        return np.from_dlpack(value)
+    except RuntimeError as refusal:  # NumPy reads no bfloat16
+        try:
+            return bfloat16_array(value)
+        except TypeMismatchError as problem:
+            raise RuntimeError(f"{refusal} {problem}") from None
 
 
 def _advice(value: Any) -> str:
