@@ -7,7 +7,8 @@ import numpy as np
 from symnet.backends.choice import back_end, fetch
 from symnet.config import DEVICES, config
 from symnet.errors import ConfigError, TypeMismatchError
-from symnet.graph.foreign import as_array, device_of
+from symnet.graph.foreign import as_array, device_of, not_numeric
+from symnet.graph.types import DTYPES
 from symnet.graph.variables import SharedVariable, Variable
 
 
@@ -21,7 +22,7 @@ def transfer(value: Any, device: str | None = None) -> Any:
 
     Functions take what they need wherever it lies, so this is for choosing when, and for arguments
     that are used often. Errors: DeviceError where there is no such device; TypeMismatchError for
-    what is no array; OutOfMemoryError.
+    what is no array, and for dtypes that symnet has not; OutOfMemoryError.
     """
     if device is None:
         device = config.device
@@ -37,9 +38,14 @@ def transfer(value: Any, device: str | None = None) -> Any:
     if here == device:
         return value
     array = as_array(value, "the array to transfer")
+    if array.dtype.name not in DTYPES:
+        raise TypeMismatchError(
+            f"transfer: {value!r:.60} {not_numeric(value, array)}; there are {', '.join(DTYPES)}"
+        )
     if device == "cpu":
         return array
-    return back_end(device).resident(np.ascontiguousarray(array).reshape(array.shape)).array()
+    native = np.require(array, array.dtype.newbyteorder("="), "C").reshape(array.shape)
+    return back_end(device).resident(native).array()
 
 
 def _move(shared: SharedVariable, device: str) -> SharedVariable:

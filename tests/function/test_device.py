@@ -85,6 +85,33 @@ def test_a_function_on_the_cpu_takes_no_device_array():
         f(OnDevice())
 
 
+STRANGE = [
+    "abc",
+    None,
+    np.ones(2, "complex64"),
+    np.array(["2020-01-01"], "datetime64[D]"),
+    np.ones(2, "longdouble"),
+    np.zeros(2, "i4,f4"),
+]
+
+
+@pytest.mark.parametrize("value", STRANGE, ids=lambda v: str(getattr(v, "dtype", v)))
+@pytest.mark.parametrize("device", ["cpu", "emulated"])
+def test_what_symnet_does_not_compute_with_is_not_transferred(value, device):
+    with pytest.raises(TypeMismatchError, match=r"transfer: .* has dtype .*; there are bool, int8"):
+        symnet.transfer(value, device)
+
+
+@emulated
+@pytest.mark.parametrize("dtype", [">f4", ">i4", ">f8", ">u2"])
+def test_numbers_of_another_byte_order_are_transferred_as_numbers(dtype):
+    array = np.arange(6, dtype=dtype).reshape(2, 3)
+    for given in (array, array.T, array[::-1], array[0, 1]):
+        there = symnet.transfer(given, "emulated")
+        assert there.shape == given.shape and there.dtype.isnative
+        np.testing.assert_array_equal(symnet.transfer(there, "cpu"), given)
+
+
 def test_transfer_on_the_host():
     assert symnet.transfer(A) is A
     assert symnet.transfer([[1.0]], "cpu").tolist() == [[1.0]]
