@@ -191,6 +191,21 @@ def test_half_types(gpu, dtype, bound):
         np.testing.assert_allclose(last.astype(float), wanted, rtol=bound, atol=1e-4 * scale)
 
 
+def test_more_matrices_than_a_grid_is_high(gpu):
+    """More than 65,535 of them, at addresses that are fixed and that move."""
+    many = 70_000 if not hardware.FAKE else 70
+    x, y = T.tensor3("x", dtype="float16"), T.tensor3("y", dtype="float16")
+    k = T.lscalar("k")
+    f = symnet.function([x, y, k], [T.batched_dot(x[:-1], y), T.batched_dot(x[k : k + many], y)])
+    rng = np.random.default_rng(0)
+    a = rng.integers(-3, 4, (many + 1, 2, 2)).astype("float16")
+    b = rng.integers(-3, 4, (many, 2, 2)).astype("float16")
+    for _ in range(3):
+        first, second = f(a, b, 1)
+        hardware.same(first, a[:-1] @ b)
+        hardware.same(second, a[1:] @ b)
+
+
 @real
 def test_tf32_on_request_only(gpu):
     x, y = T.matrices("x", "y")
