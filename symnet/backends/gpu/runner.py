@@ -43,6 +43,7 @@ SMALL = 1024  # bytes of an input or output that goes with the packet or the rep
 PIECE = 16  # bytes, of what lies in a packet or a reply
 REPLY = 4096  # bytes of small outputs, at most
 STAGE = 64 << 20  # bytes of the sequences of `map` that are on the device at a time
+REFUSALS = 3  # recordings of a binding that fail before no more are tried
 GROWTH = 4  # times as many calls of `map` between two looks at the clock as before, at most
 
 
@@ -55,7 +56,8 @@ class Binding:
     residents  their values there
     targets    address of each input, and whether the array is read where it is (then no copy)
     outputs    (address, shape, dtype, offset in the reply or -1) of each
-    recording  of a call; None before the second one, or where it failed: `refused` says why
+    recording  of a call; None before the second one, or where it failed
+    refusals   how often it failed: what others do to CUDA meanwhile can spoil one
     """
 
     def __init__(self, shapes: tuple[tuple[int, ...], ...], values: list[int]):
@@ -79,7 +81,7 @@ class Binding:
         self.calls = 0
         self.recording: Recording | None = None
         self.mapping: Recording | None = None
-        self.refused = ""
+        self.refusals = 0
         self.pace: float | None = None  # nanoseconds of a call in `map`
         self.many = 0  # calls of the last part of `map`
 
@@ -593,7 +595,7 @@ class GpuRunner:
             self.profile[: len(times), 0] += times
             self.profile[: len(times), 1] += 1
             return
-        if binding.recording is None and binding.calls and not binding.refused:
+        if binding.recording is None and binding.calls and binding.refusals < REFUSALS:
             binding.recording = self._record(binding, partial(self._launches, binding))
         binding.calls += 1
         if binding.recording is not None:
@@ -605,10 +607,10 @@ class GpuRunner:
         try:
             found = self.device.record(orders)
         except RecordingError as error:
-            binding.refused = self.why_not_recorded = str(error)
-            self.recorded = False
+            binding.refusals += 1
+            self.recorded, self.why_not_recorded = False, str(error)
             return None
-        self.recorded = True
+        self.recorded, self.why_not_recorded = True, ""
         return found
 
     def _launches(self, binding: Binding, first: int = 0, last: int | None = None) -> None:
@@ -823,7 +825,7 @@ class GpuRunner:
                 self._mapped(binding, ends)
                 binding.calls += 1
                 many -= 1
-            if many and binding.mapping is None and not binding.refused:
+            if many and binding.mapping is None and binding.refusals < REFUSALS:
                 binding.mapping = self._record(binding, partial(self._mapped, binding, ends))
             for _ in range(many):
                 interrupts.check()

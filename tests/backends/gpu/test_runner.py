@@ -15,7 +15,7 @@ import symnet.tensor as T
 from symnet.backends.gpu import back_end, devices, host
 from symnet.backends.gpu.emulated import EmulatedArray, EmulatedDevice
 from symnet.backends.gpu.moving import _MANY, Moving
-from symnet.backends.gpu.runner import BINDINGS, PLACES, SMALL
+from symnet.backends.gpu.runner import BINDINGS, PLACES, REFUSALS, SMALL
 from symnet.errors import (
     DeviceError,
     IndexOutOfBoundsError,
@@ -144,6 +144,29 @@ def test_why_something_is_not_recorded():
     for _ in range(3):
         assert one.run([np.ones((2, 3), "float32")])[0] == 6
     assert one.recorded is False and one.why_not_recorded == "step 3 cannot be recorded"
+
+
+def test_a_recording_that_was_spoilt_is_tried_again(monkeypatch):
+    """By another thread that waits for the whole device; but not for ever."""
+    on, tried = EmulatedDevice(), []
+
+    def record(orders, spoilt=1):
+        tried.append(orders)
+        if len(tried) <= spoilt:
+            raise RecordingError("spoilt")
+        return EmulatedDevice.record(on, orders)
+
+    monkeypatch.setattr(on, "record", record)
+    one = runner([x], [x.sum()], on=on)
+    found = []
+    for _ in range(4):
+        assert one.run([np.ones((2, 3), "float32")])[0] == 6
+        found.append((one.recorded, one.why_not_recorded, len(tried)))
+    assert found == [(None, "", 0), (False, "spoilt", 1), (True, "", 2), (True, "", 2)]
+    monkeypatch.setattr(on, "record", lambda orders: record(orders, 1000))
+    for _ in range(7):
+        assert one.run([np.ones((3, 3), "float32")])[0] == 9
+    assert len(tried) == 2 + REFUSALS
 
 
 def test_what_a_recording_must_not_do():
