@@ -347,7 +347,9 @@ class GpuRunner:
             places = self._places(wishes)
             self._enter(binding, places, wishes[0].size, offsets, residents, given)
             if not places.fits:  # with the scratch that launches turned out to want
-                places = self._places(wishes, places.size)
+                scratch = places.size - places.wished
+                wishes.append(Wish(scratch, 0, 0, lambda: "scratch of kernels and products"))
+                places = self._places(wishes[:-1], places.size)
                 self._enter(binding, places, wishes[0].size, offsets, residents, given)
         except OutOfMemoryError as error:
             raise self._too_large(error, wishes) from None

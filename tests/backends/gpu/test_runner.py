@@ -732,6 +732,20 @@ def test_out_of_memory_names_the_largest_and_their_lines():
     one.run([a])  # and goes on
 
 
+def test_out_of_memory_names_scratch():
+    """Such as the place of a product that would write a shared variable, if no check had failed."""
+    table, W = symnet.shared(values(10), name="table"), symnet.shared(values(600, 600), name="W")
+    rows = T.lvector("rows")
+    updates = [(W, W - 0.1 * T.dot(x.T, x)), (table, table + table[rows].sum())]
+    on, arguments = EmulatedDevice(), [values(2, 600), np.array([3])]
+    one = runner([x, rows], [], updates, on=on)
+    one.run(arguments)
+    one.clear()
+    on.limit = on.used + 1_000_000
+    with pytest.raises(OutOfMemoryError, match=r"1\.4 MB  scratch of kernels and products"):
+        one.run(arguments)
+
+
 def test_memory_that_others_do_not_need_is_enough():
     """The bindings of the function itself are given up, and what the collector finds."""
     on = EmulatedDevice(limit=1_400_000)
