@@ -67,7 +67,7 @@ class Out:
 
     on_device  give it back as the array of the device on which the function runs, and do not wait
                until it is computed; an error of that call is raised by whoever asks for a value
-               later. On the CPU: a NumPy array as ever
+               later. On the CPU, and in modes "debug" and "reference", a NumPy array as ever
     """
 
     def __init__(self, variable: Any, borrow: bool = False, on_device: bool = False):

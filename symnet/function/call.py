@@ -177,8 +177,9 @@ class Function:
         try:
             if isinstance(value, Variable):
                 raise TypeMismatchError(f"an array is wanted, not {describe(value)}")
-            if self._runner is not None and device_of(value) == self.device:
-                adopted = self._runner.adopt(value)
+            if device_of(value) == self.device:
+                # the interpreter of the other modes computes on the host
+                adopted = fetch(value) if self._runner is None else self._runner.adopt(value)
                 check_device_array(kind, adopted, "the argument")
                 return adopted
             if wanted.strict and getattr(value, "dtype", None) != kind.numpy_dtype:

@@ -313,6 +313,26 @@ def test_errors_are_those_of_the_cpu():
 
 
 @emulated
+@pytest.mark.parametrize("mode", ["debug", "reference"])
+def test_other_modes_bring_device_arrays_home(mode):
+    x = T.matrix("x", shape=(None, 3))
+    out = symnet.Out(2 * x, on_device=True)
+    f = symnet.function([x], out, device="emulated", mode=mode)
+    found = f(symnet.transfer(A, "emulated"))
+    assert type(found) is np.ndarray
+    np.testing.assert_array_equal(found, 2 * A)
+    for wrong in (A.astype("float64"), A[0], A[:, :2]):  # as in mode "compiled"
+        compiled = symnet.function([x], out, device="emulated")
+        there = symnet.transfer(wrong, "emulated")
+        texts = []
+        for g in (f, compiled):
+            with pytest.raises(symnet.errors.SymnetError) as caught:
+                g(there)
+            texts.append((type(caught.value), str(caught.value)))
+        assert texts[0] == texts[1]
+
+
+@emulated
 def test_an_error_nobody_waited_for_comes_with_the_value():
     i, w, taken = table()
     f = symnet.function([i], [], updates=[(w, w + taken.sum())], device="emulated")
