@@ -31,7 +31,7 @@ def test_what_it_is(device):
     assert device.geometry.shared >= 48 << 10
 
 
-@pytest.mark.parametrize("size", [1, 4095, 1 << 20, (9 << 20) + 3])
+@pytest.mark.parametrize("size", [1, 8, 560, 4000, 4095, 1 << 20, (9 << 20) + 3])
 def test_copies_there_and_back(device, size):
     rng = np.random.default_rng(size)
     values = [rng.integers(0, 256, size).astype(np.uint8) for _ in range(3)]

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from symnet.backends.gpu import dlpack, launch, libraries
+from symnet.backends.gpu import arguments, dlpack, launch, libraries
 from symnet.backends.gpu.bind import BoundKernel, BoundMatmul
 from symnet.backends.gpu.blas import Blas
 from symnet.backends.gpu.compile import compile_module, nvrtc
@@ -51,6 +51,7 @@ STAGE = 4 << 20  # bytes of each half of the pinned memory that copies from the 
 REPLY = 64 << 10  # bytes of pinned memory that small copies to the host go through
 WORKSPACE = 32 << 20  # bytes for cuBLAS: what it takes itself on Hopper
 LINE = 64  # bytes; pieces of a half begin at multiples
+BY_ARGUMENT = arguments.MOST  # bytes that are copied from the host by a kernel; 0: by engines only
 BACK = 16 << 20  # bytes that came back from users, and wait for what others have ordered on them
 
 _ON_STREAMS = "cupy", "torch"  # libraries that use memory again in the order of their streams
@@ -147,6 +148,7 @@ class CudaDevice:
         self._ordering = _Ordering(self, recordable=True)
         self._directly = _Ordering(self, recordable=False)
         self._functions: dict[Source, int] = {}
+        self._arguments: dict[int, arguments.Argument] = {}
         self._returned: deque[Memory] = deque()
         self._back: deque[tuple[list[Any], list[Memory]]] = deque()
         self._back_size = 0
@@ -248,6 +250,11 @@ class CudaDevice:
     def put(self, address: int, array: np.ndarray) -> None:
         size, source = array.nbytes, array.ctypes.data
         with self._directly:
+            if size <= BY_ARGUMENT and arguments.fits(address, size):
+                argument = self._argument(size)
+                argument.fill(address, source, size)
+                self._launch(self._functions[argument.source], 1, 0, argument.parameters)
+                return
             done = 0
             while done < size:
                 if self._used >= STAGE:
@@ -259,6 +266,14 @@ class CudaDevice:
                 self._runtime.memcpyAsync(address + done, place, piece, kind, stream)
                 done += piece
                 self._used += -(-piece // LINE) * LINE
+
+    def _argument(self, size: int) -> arguments.Argument:
+        size = arguments.smallest(size)
+        found = self._arguments.get(size)
+        if found is None:
+            self.load(map(arguments.source, arguments.SIZES))
+            found = self._arguments[size] = arguments.Argument(size)
+        return found
 
     def _turn(self) -> None:
         """To the other half of the staging memory, when what was copied from it has left it."""
@@ -326,10 +341,12 @@ class CudaDevice:
         first = addresses.ctypes.data
         parameters = np.array([words.ctypes.data, first, first + 8], np.int64)
         with self._ordering:
-            self._driver.launchKernel(
-                function, how.grid, 1, 1, THREADS, 1, 1, how.shared, self._stream.ptr,
-                parameters.ctypes.data, 0,
-            )  # fmt: skip
+            self._launch(function, how.grid, how.shared, parameters.ctypes.data)
+
+    def _launch(self, function: int, grid: int, shared: int, parameters: int) -> None:
+        self._driver.launchKernel(
+            function, grid, 1, 1, THREADS, 1, 1, shared, self._stream.ptr, parameters, 0
+        )
 
     def multiply(self, product: BoundMatmul, live: int, error: int) -> None:
         with self._ordering:

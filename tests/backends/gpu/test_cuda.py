@@ -16,7 +16,7 @@ import pytest
 
 import symnet
 import symnet.tensor as T
-from symnet.backends.gpu import cuda, devices, dlpack, host, host_blas, moves
+from symnet.backends.gpu import arguments, cuda, devices, dlpack, host, host_blas, moves
 from symnet.errors import (
     CompilerError,
     DeviceError,
@@ -78,6 +78,34 @@ def test_what_was_put_may_be_changed_at_once(cupy, device):
         given[:] = 0
     for m, w in zip(memory, wanted):
         np.testing.assert_array_equal(fetched(device, m.address, w), w)
+
+
+@pytest.mark.parametrize("by_argument", [arguments.MOST, 0])
+def test_small_copies_go_as_arguments_of_kernels(cupy, device, monkeypatch, by_argument):
+    """Whatever has whole words; so that the stream's order is all that counts."""
+    monkeypatch.setattr(cuda, "BY_ARGUMENT", by_argument)
+    memory, rng = device.allocate(5000), np.random.default_rng(0)
+    wanted = rng.integers(0, 256, 5000).astype(np.uint8)
+    device.put(memory.address, wanted)
+    for place, size, launched in (
+        (0, 8, 1), (8, 512, 1), (64, 520, 1), (8, 1536, 1), (0, 4000, 1), (992, 4000, 1),
+        (0, 4008, 0), (4, 8, 0), (0, 12, 0), (0, 1, 0), (0, 0, 0),
+    ):  # fmt: skip
+        before = cupy.machine.launched
+        given = rng.integers(0, 256, size).astype(np.uint8)
+        wanted[place : place + size] = given
+        device.put(memory.address + place, given)
+        given[:] = 0
+        np.testing.assert_array_equal(fetched(device, memory.address, wanted), wanted)
+        assert cupy.machine.launched - before == (launched if by_argument else 0)
+
+
+def test_several_small_copies_on_their_way(device):
+    memory = device.allocate(800)
+    for k in range(100):
+        device.put(memory.address + 8 * k, np.array([k]))
+    found = fetched(device, memory.address, np.empty(100, np.int64))
+    np.testing.assert_array_equal(found, np.arange(100))
 
 
 def test_copies_and_clearing(device):
