@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -310,6 +311,86 @@ def test_errors_are_those_of_the_cpu():
         texts[device] = found
     assert texts["emulated"] == texts["cpu"]
     assert texts["cpu"][0][0] is IndexOutOfBoundsError
+
+
+def told(look):
+    """`look` raises the error of a call with index 9, and of one only."""
+    with pytest.raises(IndexOutOfBoundsError, match=r"index 9 .* size 4"):
+        look()
+    return look()
+
+
+@emulated
+def test_whoever_waits_for_a_result_is_told_the_errors_of_all_functions():
+    i, _, taken = table()
+    other = symnet.shared(np.ones(2, "float32"), name="other")
+    n = T.lscalar("n")
+    fails = symnet.function([i], symnet.Out(taken, on_device=True), device="emulated")
+    more = symnet.function([], other + 1, updates=[(other, other + 1)], device="emulated")
+    count = symnet.function([n], n + 1, device="emulated")
+    silent = symnet.function([], [], updates=[(other, other[::-1])], device="emulated")
+    looks = [
+        lambda out: symnet.transfer(out, "cpu"),
+        lambda out: more(),
+        lambda out: count.map(range(3)),
+        lambda out: other.get_value(),
+        lambda out: other.get_value(borrow=True),
+    ]
+    for look in looks:
+        silent()  # so that the value is on the device only
+        out = fails([9])
+        silent()  # does not wait
+        told(partial(look, out))
+    assert other.get_value().tolist() == [2, 2]  # what was told an error has done nothing
+
+
+@emulated
+def test_errors_of_several_functions_are_told_one_after_the_other():
+    i, _, taken = table()
+    first, second = (
+        symnet.function([i], symnet.Out(k * taken, on_device=True), device="emulated")
+        for k in (1, 2)
+    )
+    scalar = T.lscalar("scalar")
+    last = symnet.function([i, scalar], taken.sum() + scalar, device="emulated")
+    first([7]), second([8])
+    for index in (7, 8, 9):
+        with pytest.raises(IndexOutOfBoundsError, match=f"index {index} "):
+            last([9], 1)
+    assert last([0], 1) == last([0], 1)
+
+
+@emulated
+def test_the_message_of_an_error_tells_no_other():
+    i, _, taken = table()
+    number = symnet.shared(np.float32(2), name="number")  # shown with its value, which is fetched
+    double = symnet.function([], [], updates=[(number, 2 * number)], device="emulated")
+    first, second = (
+        symnet.function([i], symnet.Out(k * number * taken, on_device=True), device="emulated")
+        for k in (1, 2)
+    )
+    first([7]), second([8])
+    for index, value in ((7, 4.0), (8, 8.0)):
+        double()
+        with pytest.raises(IndexOutOfBoundsError, match=rf"index {index} [^$]*number = {value}"):
+            number.get_value()
+    double()
+    assert number.get_value() == 16
+
+
+@emulated
+def test_setting_a_value_asks_for_no_error():
+    i, w, taken = table()
+    f = symnet.function([i], [], updates=[(w, w + taken.sum())], device="emulated")
+    f([9])
+    w.set_value(np.ones(4, "float32"))
+    there = w.get_value(borrow=True, return_internal_type=True)
+    assert type(there) is np.ndarray and there.tolist() == [1, 1, 1, 1]
+    f([0])  # does nothing: the error was not told
+    told(w.get_value)
+    assert w.get_value().tolist() == [1, 1, 1, 1]
+    f([0])
+    assert w.get_value().tolist() == [2, 2, 2, 2]
 
 
 @emulated

@@ -56,7 +56,6 @@ class BackEnd:
             given = gpu.adopt(value)
             if isinstance(into, DeviceValue) and _can_hold(into, gpu, given):
                 found = into
-                found.pending.clear()
             else:
                 found = DeviceValue.empty(gpu, given.shape, given.dtype)
             moves.copy(gpu, found.address, given)
@@ -64,7 +63,8 @@ class BackEnd:
             return found
 
     def fetch(self, value: Any) -> np.ndarray:
-        """A copy of a device array as NumPy array. Errors: TypeMismatchError."""
+        """A copy of a device array as NumPy array. Errors: TypeMismatchError; those of
+        `DeviceValue.fetch`."""
         with self.device.lock:
             found = self.resident(value)
             host = np.empty(found.shape, found.dtype)

@@ -1,12 +1,14 @@
 """Errors that a program met on the device and that nobody has asked for yet.
 
 Kernels write the first failed check into the error record, which lies in device memory, and what
-overwrites shared values does nothing from then on. The host looks at the record when it needs a
-result: then the error is raised, and the record is cleared.
+overwrites shared values does nothing from then on. Whenever the host waits for a result of the
+device, it looks at the records of all programs that were called since it looked: then the error is
+raised, and the record is cleared. Where there is none, looking costs nothing.
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,52 @@ from symnet.schedule.program import Ref
 
 ERROR = 32  # bytes of the record: number of the check or 0, index, size, nothing
 STATE = 16  # bytes behind it: the counter of `map`, twice (moves.py)
+
+
+class Unsettled:
+    """Programs of a device whose errors nobody has asked for since they were called, in the order
+    of their calls. Whoever uses it holds the device's lock."""
+
+    def __init__(self) -> None:
+        self._programs: dict[Pending, None] = {}
+        self._telling = False
+
+    def __len__(self) -> int:
+        return len(self._programs)
+
+    def enter(self, pending: "Pending") -> None:
+        self._programs.setdefault(pending)
+
+    def forget(self, pending: "Pending") -> None:
+        self._programs.pop(pending, None)
+
+    def settle(self, but: "Pending | None" = None) -> None:
+        """Wait, and raise the error of the first program that met one; those of others are told
+        when somebody waits again. Errors: IndexOutOfBoundsError."""
+        if self._telling:  # the message of an error shows values
+            return
+        for pending in list(self._programs):
+            if pending is not but:
+                pending.settle()
+
+    def telling(self, message: Callable[[], Exception]) -> Exception:
+        """An error, made without looking for others."""
+        self._telling = True
+        try:
+            return message()
+        finally:
+            self._telling = False
+
+
+_unsettled: "weakref.WeakKeyDictionary[GpuDevice, Unsettled]" = weakref.WeakKeyDictionary()
+
+
+def unsettled(device: GpuDevice) -> Unsettled:
+    """Those of a device."""
+    found = _unsettled.get(device)
+    if found is None:
+        found = _unsettled.setdefault(device, Unsettled())
+    return found
 
 
 class Pending:
@@ -47,9 +95,10 @@ class Pending:
         self.origins = list(origins)
         self.calls = 0
         self.arrays: Sequence[Any] = ()
-        self._shared = [weakref.ref(s) for s in shared]  # values on the device hold this object
+        self._shared = [weakref.ref(s) for s in shared]  # the device holds this object
         self._checks = checks
         self._words = self.host[: ERROR + STATE].view(np.int64)
+        self.unsettled = unsettled(device)  # of all programs
         device.clear(self.error, ERROR + STATE)
 
     @property
@@ -65,6 +114,7 @@ class Pending:
     def called(self, arrays: Sequence[Any]) -> None:
         """A call was ordered whose result nobody waits for."""
         self.calls += 1
+        self.unsettled.enter(self)
         # which of several calls failed nobody knows
         self.arrays = [_Shown(a) for a in arrays] if self.calls == 1 else ()
 
@@ -75,12 +125,13 @@ class Pending:
     def check(self, arrays: Sequence[Any]) -> None:
         """Raise the error that the reply tells of. Errors: IndexOutOfBoundsError."""
         self.calls = 0
+        self.unsettled.forget(self)
         number, value, size = self._words[:3].tolist()
         if number:
             self._words[:3] = 0
             self.device.clear(self.error, ERROR)
             origin, _ = self._checks[number - 1]
-            raise wrong_index(self, origin, value, size, arrays)
+            raise self.unsettled.telling(partial(wrong_index, self, origin, value, size, arrays))
 
     def settle(self) -> None:
         """Wait, and raise the error of an earlier call, if there was one."""

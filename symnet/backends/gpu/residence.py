@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 
 from symnet.backends.gpu.device import GpuDevice, Memory
-from symnet.backends.gpu.pending import Pending
+from symnet.backends.gpu.pending import unsettled
 from symnet.backends.words import itemsize
 
 
 class DeviceValue:
     """A `Residence`: a contiguous array in device memory.
 
-    device   the device's name
-    pending  programs that wrote it, whose errors nobody has asked for since
+    device  the device's name
     """
 
     def __init__(self, gpu: GpuDevice, memory: Memory, shape: Sequence[int], dtype: str):
@@ -24,7 +23,6 @@ class DeviceValue:
         self.memory = memory
         self.shape = tuple(shape)
         self.dtype = dtype
-        self.pending: set[Pending] = set()
 
     @classmethod
     def empty(cls, gpu: GpuDevice, shape: Sequence[int], dtype: str) -> "DeviceValue":
@@ -36,12 +34,11 @@ class DeviceValue:
         return self.memory.address
 
     def fetch(self, host: np.ndarray) -> None:
-        """Fill `host` when everything that was ordered is done. Errors: those of programs that
-        wrote the value and that were not asked for a result since: IndexOutOfBoundsError."""
+        """Fill `host` when everything that was ordered is done. Errors: those of all programs of
+        the device that nobody asked for since they were called: IndexOutOfBoundsError."""
         with self.gpu.lock:
             self.gpu.get(host, self.memory.address)
-            while self.pending:
-                self.pending.pop().settle()
+            unsettled(self.gpu).settle()
 
     def array(self) -> Any:
         """The device's array of it; no copy, no waiting."""

@@ -27,7 +27,7 @@ from symnet.backends.gpu.device import DeviceArray, GpuDevice, Memory, Recording
 from symnet.backends.gpu.link import Linked, registers
 from symnet.backends.gpu.memory import ALIGN, Arena, Places, Wish, too_large
 from symnet.backends.gpu.moving import Moving
-from symnet.backends.gpu.pending import ERROR, STATE, Pending
+from symnet.backends.gpu.pending import ERROR, STATE, Pending, unsettled
 from symnet.backends.gpu.products import LIVE
 from symnet.backends.gpu.residence import DeviceValue
 from symnet.backends.gpu.whole import Whole
@@ -151,6 +151,7 @@ class GpuRunner:
         )
         self._constants: list[Memory] | None = None
         self._pending: Pending | None = None
+        self._unsettled = unsettled(device)
         self._stage: Memory | None = None
 
     @property
@@ -314,7 +315,6 @@ class GpuRunner:
             except OutOfMemoryError as error:
                 raise self._too_large(error, []) from None
         assert isinstance(remote, DeviceValue)
-        remote.pending.clear()
         device.put(remote.address, np.ascontiguousarray(host))
         variable.place(remote)
         return remote
@@ -507,12 +507,21 @@ class GpuRunner:
 
         Errors: ShapeError, IndexOutOfBoundsError; OutOfMemoryError, DeviceLostError."""
         with self.device.lock:
+            if len(self._unsettled) and self._waits():
+                self._unsettled.settle(but=self._pending)
             binding = self._bind(arrays)
             fresh = self._fresh(binding)
             if binding.recording is not None:  # a replay is whole
                 return self._call(binding, arrays, fresh)
             with Whole():
                 return self._call(binding, arrays, fresh)
+
+    def _waits(self) -> bool:
+        """Whether a call waits for its end: for outputs, or to know whether values are replaced."""
+        program = self.program
+        first = len(program.rebinds)
+        wanted = len(program.outputs) - first > len(self.kept)
+        return wanted or bool(first and self.linked.checks)
 
     def _call(
         self, binding: Binding, arrays: Sequence[Any], fresh: Sequence[Memory | None]
@@ -580,11 +589,9 @@ class GpuRunner:
             variable.moved()
 
     def _unasked(self, binding: Binding, arrays: Sequence[Any]) -> None:
-        """Calls were ordered and nobody waited: whoever looks at a value asks for their errors."""
+        """Calls were ordered and nobody waited: whoever waits next asks for their errors."""
         assert self._pending is not None
         self._pending.called(arrays)
-        for k in self._overwritten:
-            binding.residents[k].pending.add(self._pending)
 
     def _order(self, binding: Binding) -> None:
         """Everything between upload and results."""
@@ -639,8 +646,7 @@ class GpuRunner:
             memory = fresh[k] if fresh else None
             if memory is not None:
                 device.copy(memory.address, address, prod(shape) * itemsize(dtype))
-        wanted = len(binding.outputs) - first > len(self.kept)
-        if wanted or (first and self.linked.checks):
+        if self._waits():
             earlier = pending.calls
             try:
                 pending.read(binding.reply)
@@ -695,6 +701,8 @@ class GpuRunner:
         try:
             while done < count:
                 with self.device.lock:
+                    if len(self._unsettled):
+                        self._unsettled.settle(but=self._pending)
                     binding = self._bind([s[done, ...] for s in sequences])
                     found = [shape for _, shape, _, _ in binding.outputs]
                     if shapes is None:
