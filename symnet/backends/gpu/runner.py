@@ -10,6 +10,7 @@ the recording, and reads the results back. What is small goes in one piece each 
 A call without results for the host does not wait; what fails then is told later (pending.py).
 """
 
+import copy
 import gc
 import time
 from collections import OrderedDict
@@ -25,12 +26,14 @@ from symnet.backends.gpu import failure, moves
 from symnet.backends.gpu.bind import Bound, BoundKernel
 from symnet.backends.gpu.device import DeviceArray, GpuDevice, Memory, Recording
 from symnet.backends.gpu.link import Linked, registers
-from symnet.backends.gpu.memory import ALIGN, Arena, Places, Wish, too_large
+from symnet.backends.gpu.memory import ALIGN, Arena, Places, Wish
 from symnet.backends.gpu.moving import Moving
 from symnet.backends.gpu.pending import ERROR, STATE, Pending, unsettled
 from symnet.backends.gpu.products import LIVE
 from symnet.backends.gpu.residence import DeviceValue
 from symnet.backends.gpu.whole import Whole
+from symnet.backends.overflow import check_fit
+from symnet.backends.shortage import made_by, too_large
 from symnet.backends.words import itemsize
 from symnet.errors import CompilerError, OutOfMemoryError, RecordingError, ShapeError
 from symnet.graph.origin import UNKNOWN, Origin
@@ -40,6 +43,8 @@ from symnet.schedule.program import Program, Ref, Reg, Storage, accesses
 BINDINGS = 16  # kept per program
 PLACES = 4  # device arrays per input and size that are read where they lie; others are copied
 SMALL = 1024  # bytes of an input or output that goes with the packet or the reply
+LARGE = 4 << 20  # bytes of an output that stays from which on it is written where it stays
+VARIANTS = 8  # addresses of such outputs that a binding has a recording for; others are copied
 PIECE = 16  # bytes, of what lies in a packet or a reply
 REPLY = 4096  # bytes of small outputs, at most
 STAGE = 64 << 20  # bytes of the sequences of `map` that are on the device at a time
@@ -58,6 +63,7 @@ class Binding:
     outputs    (address, shape, dtype, offset in the reply or -1) of each
     recording  of a call; None before the second one, or where it failed
     refusals   how often it failed: what others do to CUDA meanwhile can spoil one
+    variants   the same with large outputs where they stay, by their addresses
     """
 
     def __init__(self, shapes: tuple[tuple[int, ...], ...], values: list[int]):
@@ -76,6 +82,9 @@ class Binding:
         self.sent: bytes | None = None  # the packet as it lies on the device
         self.live: np.ndarray = np.zeros(0, np.int64)
         self.bound: Bound
+        self.storage: dict[Storage, int] = {}
+        self.scratch: list[int] = []
+        self.variants: dict[tuple[int, ...], Binding] = {}
         self.places: Places
         self.table = 0
         self.calls = 0
@@ -340,7 +349,9 @@ class GpuRunner:
     def _make(
         self, binding: Binding, residents: Sequence[DeviceValue], given: Sequence[int]
     ) -> Binding:
-        """Fill in a binding. Errors: OutOfMemoryError."""
+        """Fill in a binding. Errors: ShapeError for sizes that no int64 holds, OutOfMemoryError."""
+        values = binding.values
+        check_fit(self.program, lambda r: values[r.number] if isinstance(r, Reg) else r)
         wishes, offsets = self._wishes(binding, given)
         try:
             self._setrounded()
@@ -471,24 +482,20 @@ class GpuRunner:
             addresses["object", number] = memory.address
         binding.addresses = tuple(r.address for r in residents)
         binding.places = places
-        binding.bound = Bound(
-            self.linked, binding.values, addresses, self.device.geometry, places.scratch
-        )
+        binding.storage, binding.scratch = addresses, []
+
+        def scratch(size: int) -> int:
+            binding.scratch.append(places.scratch(size))
+            return binding.scratch[-1]
+
+        binding.bound = Bound(self.linked, binding.values, addresses, self.device.geometry, scratch)
         if 8 * len(binding.bound.moving) > size:
             raise CompilerError("more words move than were counted")
 
     def _buffer(self, k: int) -> str:
         """What an intermediate result is, for messages."""
         program = self.program
-        name, origin = f"buffer {k}", UNKNOWN
-        for number, step in enumerate(program.steps):
-            if ("buffer", k) in accesses(step, program.kernels)[1]:
-                name = program.names[number] if number < len(program.names) else name
-                if step.origin < len(self.origins):
-                    origin = self.origins[step.origin]
-                break
-        where = "" if origin is UNKNOWN else f", built at {origin}"
-        return f"{program.buffers[k].dtype} result of {name}{where}"
+        return f"{program.buffers[k].dtype} result{made_by(program, self.origins, ('buffer', k))}"
 
     def _too_large(self, error: OutOfMemoryError, wishes: Sequence[Wish]) -> OutOfMemoryError:
         shared = [
@@ -509,8 +516,9 @@ class GpuRunner:
         with self.device.lock:
             if len(self._unsettled) and self._waits():
                 self._unsettled.settle(but=self._pending)
-            binding = self._bind(arrays)
-            fresh = self._fresh(binding)
+            base = self._bind(arrays)
+            fresh = self._fresh(base)
+            binding = self._variant(base, fresh) if self.kept else base
             if binding.recording is not None:  # a replay is whole
                 return self._call(binding, arrays, fresh)
             with Whole():
@@ -553,6 +561,48 @@ class GpuRunner:
                 for k, (_, shape, dtype, _) in enumerate(binding.outputs)
             ]
             raise self._too_large(error, wishes) from None
+        return found
+
+    def _variant(self, base: Binding, fresh: Sequence[Memory | None]) -> Binding:
+        """The binding whose large outputs are written where they stay: memory that users give back
+        is used again, so few addresses take turns."""
+        first = len(self.program.rebinds)
+        places = tuple(
+            memory.address if k >= first and memory is not None and memory.size >= LARGE else 0
+            for k, memory in enumerate(fresh)
+        )
+        if not any(places):
+            return base
+        found = base.variants.get(places)
+        if found is None:
+            if len(base.variants) >= VARIANTS:
+                return base
+            found = base.variants[places] = self._with_outputs(base, places)
+        found.values, found.residents = base.values, base.residents
+        found.live = found.bound.live(found.values) if found.bound.moving else base.live
+        # they have one packet, which another of them may have sent
+        base.sent = found.sent = None
+        return found
+
+    def _with_outputs(self, base: Binding, places: Sequence[int]) -> Binding:
+        """A binding with outputs at these addresses, where they are not 0; the rest is shared."""
+        found = copy.copy(base)
+        found.outputs, found.storage = list(base.outputs), dict(base.storage)
+        for k, address in enumerate(places):
+            if address:
+                found.outputs[k] = address, *base.outputs[k][1:]
+                found.storage["object", self.program.outputs[k].object] = address
+        scratch = iter(base.scratch)
+        found.bound = Bound(
+            self.linked,
+            base.values,
+            found.storage,
+            self.device.geometry,
+            lambda size: next(scratch),
+        )
+        found.recording = found.mapping = None
+        found.calls = found.refusals = 0
+        found.variants = {}
         return found
 
     def _upload(self, binding: Binding, arrays: Sequence[Any]) -> None:
@@ -644,7 +694,7 @@ class GpuRunner:
         outputs: list[Any] = []
         for k, (address, shape, dtype, _) in enumerate(binding.outputs):
             memory = fresh[k] if fresh else None
-            if memory is not None:
+            if memory is not None and memory.address != address:
                 device.copy(memory.address, address, prod(shape) * itemsize(dtype))
         if self._waits():
             earlier = pending.calls

@@ -17,6 +17,7 @@ import pytest
 import symnet
 import symnet.tensor as T
 from symnet.backends.gpu import arguments, cuda, devices, dlpack, host, host_blas, moves
+from symnet.backends.gpu import runner as running
 from symnet.errors import (
     CompilerError,
     DeviceError,
@@ -611,6 +612,27 @@ def test_arrays_of_cupy_go_in_and_out(cupy):
         found = f(given)
         assert isinstance(found, cupy.ndarray)
         np.testing.assert_array_equal(found.get(), 2 * (value + k) + 1)
+
+
+def test_large_outputs_that_stay_are_not_copied(cupy, monkeypatch):
+    """Their memory is used again, so there is a recording for each address."""
+    monkeypatch.setattr(cuda, "BACK", 0)
+    monkeypatch.setattr(running, "LARGE", 4096)
+    x = T.matrix("x")
+    f = symnet.function([x], symnet.Out(2 * x + 1, on_device=True), device="cuda")
+    value = np.linspace(-1, 1, 8000, dtype=F).reshape(80, 100)
+    given, copied = fake_cupy.array(cupy, value), []
+    order = cupy.cuda.runtime.memcpyAsync
+    monkeypatch.setattr(
+        cupy.cuda.runtime, "memcpyAsync", lambda *a: (copied.append(a[3]), order(*a))
+    )
+    found = None
+    for _ in range(8):
+        copied.clear()
+        found = f(given)
+    assert not copied
+    assert f._runner.recorded is True
+    np.testing.assert_array_equal(found.get(), 2 * value + 1)
 
 
 def test_what_the_user_does_to_an_input_comes_after_it_was_read(cupy):

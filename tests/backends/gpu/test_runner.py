@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import symnet
 import symnet.tensor as T
 from symnet.backends.gpu import back_end, devices, host
+from symnet.backends.gpu import runner as running
 from symnet.backends.gpu.emulated import EmulatedArray, EmulatedDevice
 from symnet.backends.gpu.moving import _MANY, Moving
 from symnet.backends.gpu.runner import BINDINGS, PLACES, REFUSALS, SMALL
@@ -768,6 +769,40 @@ def test_out_of_memory_for_outputs_that_stay_changes_nothing():
     kept.clear()
     one.run([])
     assert np.array_equal(W.get_value(), wanted + 1)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_large_outputs_are_written_where_they_stay(monkeypatch, apart):
+    """Each call's are its own, whatever is kept and dropped; with more addresses than there are
+    recordings for, they are copied there. Small and host outputs, words that move, scratch and
+    checks are as ever."""
+    monkeypatch.setattr(running, "LARGE", 1000)
+    on = EmulatedDevice(apart=apart)
+    X, W = symnet.shared(values(80, 30), name="X"), symnet.shared(values(30, 30), name="W")
+    here = X[i * 20 : (i + 1) * 20]
+    product = T.dot(here, W)
+    outputs = [product + v, T.dot(product.T, product), v + 1, product.sum(), X[labels].sum(axis=1)]
+    one = runner([i, v, labels], outputs, [(W, W - 0.01 * T.dot(here.T, product))], on=on)
+    plain = runner([i, v, labels], outputs, [(W, W - 0.01 * T.dot(here.T, product))], on=on)
+    one.kept, kept, moves = {0, 1, 2}, [], []
+    monkeypatch.setattr(on, "copy", lambda *a: (moves.append(a), EmulatedDevice.copy(on, *a)))
+    start = W.get_value()
+    for k in range(3 * running.VARIANTS):
+        arguments = [np.array(k % 4), values(30, seed=k), (np.arange(80) + k) % 80]
+        found = one.run(arguments)
+        seen = W.get_value()
+        W.set_value(start)
+        wanted = plain.run(arguments)
+        assert np.array_equal(W.get_value(), seen)
+        start = seen
+        assert all(np.array_equal(a, b) for a, b in zip(found[3:], wanted[3:]))
+        kept.append((found[:3], wanted[:3]))
+        if k < running.VARIANTS:
+            del kept[:: 4 + k % 2]
+        for mine, theirs in kept:
+            assert all(np.array_equal(np.asarray(a), b) for a, b in zip(mine, theirs))
+    assert {size for *_, size in moves} == {120, 2400, 3600}
+    assert len(one.last.variants) > 1
 
 
 # ---- profile, threads
