@@ -36,6 +36,7 @@ TOGETHER = 96  # kernels that are built together
 WORST = 3  # kernels with the most registers are named,
 MANY = 128  # if a multiprocessor has room for one of their blocks only
 calls = tests = 0
+compiled = {}  # kernels that NVRTC takes, by architecture
 
 
 class Settling(GpuRunner):
@@ -198,11 +199,15 @@ def mirrored(path, skip=(), only=()):
             yield f"{name}__{Path(path).stem}", pytest.mark.usefixtures("on_device")(test)
 
 
-def summary():
-    return (
-        f"emulated GPU: {tests} tests of other rooms passed on it, {calls} calls of functions, "
-        f"{later.done} expressions, {len(host.built())} kernels built"
-    )
+def counted():
+    """What this process has done, for `tests/conftest.py` to add up."""
+    return {
+        "tests": tests,
+        "calls": calls,
+        "expressions": later.done,
+        "kernels": [s.entry for s in host.built()],
+        "compiled": compiled,
+    }
 
 
 def compile_everything():
@@ -222,13 +227,16 @@ def compile_everything():
             for module in pool.map(build, units):
                 found.update(module.resources)
             assert len(found) == len(sources)
-            line = f"NVRTC {'.'.join(map(str, cuda.nvrtc().version))}, sm_{architecture}: "
-            lines.append(f"{line}{len(found)} of {len(sources)} kernels compile")
+            compiled[str(architecture)] = sorted(found)
             if quickly:
                 continue
             spilling = {n: r for n, r in found.items() if r.stores or r.loads}
             most = max((r.registers for r in found.values()), default=0)
-            lines[-1] += f", at most {most} registers, {len(spilling)} spill"
+            version = ".".join(map(str, cuda.nvrtc().version))
+            lines.append(
+                f"NVRTC {version}, sm_{architecture}: {len(found)} kernels of this process, "
+                f"at most {most} registers, {len(spilling)} spill"
+            )
             lines += [f"    {n}: {r}" for n, r in spilling.items()]
             worst = sorted(found, key=lambda n: -found[n].registers)[:WORST]
             lines += [f"    {n}: {found[n]}" for n in worst if found[n].registers > MANY]
