@@ -18,6 +18,7 @@ from symnet.errors import (
     ConfigError,
     DeviceError,
     IndexOutOfBoundsError,
+    OutOfMemoryError,
     ShapeError,
     TypeMismatchError,
 )
@@ -311,6 +312,25 @@ def test_errors_are_those_of_the_cpu():
         texts[device] = found
     assert texts["emulated"] == texts["cpu"]
     assert texts["cpu"][0][0] is IndexOutOfBoundsError
+
+
+@emulated
+def test_what_the_host_cannot_hold_is_out_of_memory_and_passes():
+    n = T.lscalar("n")
+    w = symnet.shared(np.ones(3, "float32"), name="w")
+    square = T.exp(T.zeros((n, n)))
+    product = T.dot(square, T.ones((n, n))).sum() + w.sum()
+    f = symnet.function([n], product, updates=[(w, w + 1)], device="emulated")
+    out = symnet.function([n], T.ones((n, n, n)) * 2, device="emulated")
+    first = f(2)
+    with pytest.raises(OutOfMemoryError, match=r"4\.0 TB  float32 result of dot, built at"):
+        f(10**6)
+    assert w.get_value().tolist() == [2, 2, 2] and f(2) == first + 3
+    with pytest.raises(OutOfMemoryError, match=r"output 0: float32\(1048576, 1048576, 1048576\)"):
+        out(2**20)
+    with pytest.raises(ShapeError, match="does not fit into 64 bits"):
+        out(2**21)
+    assert out(2).sum() == 16
 
 
 def told(look):

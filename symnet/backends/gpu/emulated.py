@@ -150,7 +150,10 @@ class EmulatedDevice:
         self._outside("memory is asked for")
         if self.limit is not None and self.used + size > self.limit:
             raise OutOfMemoryError(f"the emulated device has no {size} bytes left")
-        memory = EmulatedMemory(self, size)
+        try:
+            memory = EmulatedMemory(self, size)
+        except (MemoryError, OverflowError, ValueError):  # the latter: more than addresses reach
+            raise OutOfMemoryError(f"the host has no {size} bytes left") from None
         with self._book:
             self.used += size
             bisect.insort(self._starts, memory.address)

@@ -1,18 +1,17 @@
-"""The memory of a program's bindings, and what to say where there is not enough.
+"""The memory of a program's bindings.
 
 All bindings of a program lie in one piece of memory, as large as the largest needs: only one is
 used at a time, and everything in it is written anew by each call. A larger one is a new piece, and
 bindings made before are then void.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from symnet.backends.arena import place, rounded
 from symnet.backends.gpu.device import GpuDevice, Memory
 
 ALIGN = 256  # bytes, of every buffer
-SHOWN = 5  # buffers in the message of an error
 
 
 @dataclass(frozen=True)
@@ -90,22 +89,3 @@ class Places:
         memory = self._device.allocate(size)
         self._kept.append(memory)
         return memory.address
-
-
-def too_large(device: str, reason: str, wishes: Iterable[Wish]) -> str:
-    """The message of an OutOfMemoryError: what was wanted, the largest first."""
-    largest = sorted((w for w in wishes if w.size), key=lambda w: -w.size)
-    lines = [f"not enough memory on device {device!r}: {reason}", "  the largest it has to hold:"]
-    lines += [f"    {in_units(w.size):>9}  {w.what()}" for w in largest[:SHOWN]]
-    if len(largest) > SHOWN:
-        rest = sum(w.size for w in largest[SHOWN:])
-        lines.append(f"    {in_units(rest):>9}  {len(largest) - SHOWN} others together")
-    return "\n".join(lines)
-
-
-def in_units(size: int) -> str:
-    """Bytes for people: "1.5 GB"."""
-    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= bytes_:
-            return f"{size / bytes_:.1f} {unit}"
-    return f"{size} B"

@@ -36,7 +36,7 @@ from symnet.backends.overflow import check_fit
 from symnet.backends.shortage import made_by, too_large
 from symnet.backends.words import itemsize
 from symnet.errors import CompilerError, OutOfMemoryError, RecordingError, ShapeError
-from symnet.graph.origin import UNKNOWN, Origin
+from symnet.graph.origin import Origin
 from symnet.graph.variables import SharedVariable, Variable
 from symnet.schedule.program import Program, Ref, Reg, Storage, accesses
 
