@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from symnet.config import config
+
 from . import compare, machine, report
 from .cases import CASES
 from .cases.on_device import DEVICE_CASES
@@ -125,8 +127,9 @@ examples:
     add = parser.add_argument
     add("--list", action="store_true", help="list the cases and end")
     add(
-        "--device", choices=("cpu", "cuda", "emulated"), default="cpu",
-        help="cuda: on a GPU; emulated: check the GPU's programs without one, time nothing",
+        "--device", choices=("cpu", "cuda", "emulated"), default=config.device,
+        help="cuda: on a GPU; emulated: check the GPU's programs without one, time nothing "
+        f"(default {config.device}, the setting)",
     )  # fmt: skip
     add("--cases", type=_names(CASES | DEVICE_CASES), metavar="A,B", help="default: all")
     add(

@@ -52,13 +52,15 @@ class Problem(NamedTuple):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print one line per fact, then what is wrong. Returns 0 whatever is found."""
+    """Print one line per fact, then what is wrong. Returns 1 if functions cannot run on the device
+    that is chosen, where that is not the CPU; else 0, whatever is found."""
     parser = argparse.ArgumentParser(
         prog="symnet info",
         description="Versions, processor, threads, BLAS, GPU, settings, cache and data; then what "
         "is wrong with them\nand how to mend it.",
         epilog="examples:\n  symnet info\n  symnet info --device cuda\n\n"
-        "A GPU is looked at closely, and a function run on it, if it is the device.",
+        "A GPU is looked at closely, and a function run on it, if it is the device; if that\n"
+        "fails, the exit status is 1.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_device(parser)
@@ -69,7 +71,8 @@ def main(argv: Sequence[str]) -> int:
 def _show() -> int:
     for name, value in facts():
         print(f"{name:18} {value}")
-    found = list(problems())
+    unusable = list(_device())
+    found = list(problems(unusable))
     print("\n" + ("what is wrong, and how to mend it" if found else "nothing is wrong"))
     for problem in found:
         print(
@@ -78,7 +81,7 @@ def _show() -> int:
         print(
             textwrap.fill(problem.mend, 98, initial_indent="  ", subsequent_indent="  ", **_WHOLE)
         )
-    return 0
+    return 1 if unusable else 0
 
 
 _WHOLE: dict = {"break_long_words": False, "break_on_hyphens": False}  # names can be copied
@@ -143,7 +146,8 @@ def _gpu() -> Iterator[tuple[str, str]]:
     """Nothing is loaded for this; what is missing is looked for where a GPU is the device."""
     names = machine.gpus()
     chosen = config.device == "cuda"
-    yield "GPU", f"{', '.join(names) or 'no NVIDIA GPU found'}; functions run on {config.device}"
+    run = "are to run" if chosen and not names else "run"
+    yield "GPU", f"{', '.join(names) or 'no NVIDIA GPU found'}; functions {run} on {config.device}"
     if names or chosen:
         for title, packages in CUDA_PACKAGES.items():
             found = [f"{name} {version}" for name in packages if (version := _version(name))]
@@ -178,12 +182,12 @@ def _digits(named: str, cached: Path, offline: bool) -> tuple[str, Problem | Non
 # ---- problems
 
 
-def problems() -> Iterator[Problem]:
-    """Everything that is wrong, the worst first."""
+def problems(of_device: Sequence[Problem] | None = None) -> Iterator[Problem]:
+    """Everything that is wrong, the worst first; with what `_device` found, if it was asked."""
     yield from _packages()
     without_blas = list(_blas())
     yield from without_blas or _compiler("cpu")
-    yield from _device()
+    yield from _device() if of_device is None else of_device
     yield from _cache()
     if problem := _data()[1]:
         yield problem

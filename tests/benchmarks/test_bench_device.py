@@ -29,6 +29,7 @@ from symnet.benchmarks.runner import (
 )
 from symnet.benchmarks.verdicts import DEVICE_PROMISES, judge
 from symnet.benchmarks.worker import build
+from symnet.config import config
 
 KINDS = list(DEVICE_CASES["kernels"].variants)
 GPU = {"device": "NVIDIA H200", "driver": "580.1", "cuBLAS": "13.1.0"}
@@ -512,3 +513,10 @@ def test_a_peer_that_finds_no_gpu_is_missing_not_failed(peer, monkeypatch):
     (entry,) = run([case], Options(rounds=1, threads=2, quiet=True, device="cuda", peers=(peer,)))
     assert entry.status == "unavailable" and not entry.rounds, entry.reason
     assert "not installed" in entry.reason or "finds no" in entry.reason
+
+
+def test_the_setting_chooses_the_device():
+    for device in ("cpu", "cuda"):
+        with config.change(device=device):
+            assert command._parser().parse_args([]).device == device
+            assert command._parser().parse_args(["--device", "emulated"]).device == "emulated"

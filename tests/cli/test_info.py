@@ -202,13 +202,15 @@ def test_gpus(monkeypatch):
     }
     monkeypatch.setattr(machine, "gpus", list)
     with symnet.config.change(device="cuda"):
-        assert "no NVIDIA GPU found; functions run on cuda" in dict(info._gpu())["GPU"]
+        assert "no NVIDIA GPU found; functions are to run on cuda" in dict(info._gpu())["GPU"]
         assert len(list(info._gpu())) == 4
 
 
 def test_problems_are_printed_with_what_mends_them(run, monkeypatch):
     monkeypatch.setattr(info, "facts", lambda: [("a", "b")])
-    monkeypatch.setattr(info, "problems", lambda: [Problem("x " * 80, "do y"), Problem("p", "q")])
+    monkeypatch.setattr(
+        info, "problems", lambda *_: [Problem("x " * 80, "do y"), Problem("p", "q")]
+    )
     lines = run("info")[1].splitlines()
     assert lines[:3] == ["a                  b", "", "what is wrong, and how to mend it"]
     assert max(map(len, lines)) <= 100
