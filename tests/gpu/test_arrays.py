@@ -99,6 +99,51 @@ def test_work_of_cupy_in_another_thread_goes_on(cupy, device):
     assert rounds
 
 
+@real
+def test_another_thread_that_waits_for_the_whole_device(cupy, device):
+    """It may spoil a recording, and fail itself; every call is right all the same."""
+    stop, refused = threading.Event(), []
+
+    def work():
+        while not stop.is_set():
+            try:
+                cupy.cuda.Device(0).synchronize()
+            except cupy.cuda.runtime.CUDARuntimeError as e:
+                refused.append(e)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for n in range(10):
+            w = symnet.shared(np.zeros(100 + n, F))
+            f = symnet.function([], (w * n).sum(), updates=[(w, w + 1)], device="cuda")
+            for k in range(10):
+                assert f() == k * n * (100 + n)
+    finally:
+        stop.set()
+        thread.join()
+    assert all(e.status in range(900, 908) for e in refused)
+
+
+@real
+@pytest.mark.filterwarnings("ignore")  # of PyTorch's import
+def test_a_call_inside_somebody_s_capture(double):
+    """It is refused, and both go on."""
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch without CUDA")
+    given = torch.ones((4, 3), device="cuda")
+    double(given)
+    graph, result = torch.cuda.CUDAGraph(), torch.zeros((4, 3), device="cuda")
+    with torch.cuda.graph(graph):
+        with pytest.raises(DeviceError, match="is captured"):
+            double(given)
+        result += given
+    graph.replay()
+    assert bool((result == 1).all())
+    hardware.same(double(given).get(), np.full((4, 3), 3, F))
+
+
 def test_shared_variables(cupy, device):
     w = symnet.shared(np.zeros(5, F), name="w")
     f = symnet.function([], [], updates=[(w, w + 1)], device="cuda")

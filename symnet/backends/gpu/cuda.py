@@ -199,8 +199,9 @@ class CudaDevice:
 
     def allocate(self, size: int) -> Memory:
         with self._directly:
+            others = self._others()  # first: in a capture, events must not even be asked for
             self._let_go()
-            self._take_back(self._others())
+            self._take_back(others)
             try:
                 return self._block(size)
             except self._cupy.cuda.memory.OutOfMemoryError:
@@ -424,7 +425,6 @@ class CudaDevice:
 
     def adopt(self, value: Any) -> DeviceArray:
         with self._directly:
-            self._let_go()
             if isinstance(value, self._cupy.ndarray):
                 self._check_place(dlpack.CUDA, value.data.device_id)
                 self._after(self._free_to_order(self._cupy.cuda.get_current_stream().ptr))
@@ -449,6 +449,7 @@ class CudaDevice:
                     f"{type(value).__name__} is no array in a GPU's memory: it speaks neither "
                     "DLPack nor __cuda_array_interface__"
                 )
+            self._let_go()
             if type(value).__module__.partition(".")[0] not in _ON_STREAMS:
                 self._reading.append(found.owner)
             return found

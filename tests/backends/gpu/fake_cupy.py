@@ -304,6 +304,7 @@ def _streams(machine, cuda):
 
         @property
         def done(self):
+            assert not machine.recorded, "an event is asked for in a capture"
             if self.ptr not in machine.events:
                 return True
             stream, number = machine.events[self.ptr]

@@ -436,6 +436,10 @@ def test_nothing_is_ordered_into_somebody_s_capture(cupy, device):
     speaking = Numba(cupy, np.ones(2, F))
     speaking.__cuda_array_interface__["stream"] = stream.ptr
     exported = Producer(cupy, np.ones(2, F))
+    device.adopt(speaking.array)
+    device.adopt(exported)
+    device.hand_over()
+    dropped(cupy, device)
     with stream:
         given = fake_cupy.array(cupy, np.ones(2, F))
         stream.begin_capture(cupy.cuda.runtime.streamCaptureModeRelaxed)
