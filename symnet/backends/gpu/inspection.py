@@ -11,8 +11,8 @@ from math import prod
 from symnet.backends.arena import rounded
 from symnet.backends.cpu.emit import emit as cpu_text
 from symnet.backends.gpu import moves
-from symnet.backends.gpu import runner as running
 from symnet.backends.gpu.bind import BoundKernel, BoundMatmul
+from symnet.backends.gpu.binding import Binding as GpuBinding
 from symnet.backends.gpu.compile import Resources, available, compile_module
 from symnet.backends.gpu.memory import ALIGN
 from symnet.backends.gpu.prelude import THREADS
@@ -99,7 +99,7 @@ def binding(runner: GpuRunner) -> Binding | None:
     )
 
 
-def _besides(runner: GpuRunner, last: running.Binding) -> int:
+def _besides(runner: GpuRunner, last: GpuBinding) -> int:
     """Bytes of the arena that are not of buffers: arguments, outputs, and what `map` needs."""
     inputs = [last.shapes[k] for k in last.large]
     dtypes = [runner.inputs[k].type.dtype for k in last.large]
@@ -110,7 +110,7 @@ def _besides(runner: GpuRunner, last: running.Binding) -> int:
     return sum(rounded(size, ALIGN) for size in sizes)
 
 
-def _launches(last: running.Binding, number: int) -> list[BoundKernel | BoundMatmul]:
+def _launches(last: GpuBinding, number: int) -> list[BoundKernel | BoundMatmul]:
     """What is ordered for a step of the program."""
     return last.bound.steps[slice(*last.bound.spans[number])]
 

@@ -7,9 +7,11 @@ bindings made before are then void.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from symnet.backends.arena import place, rounded
 from symnet.backends.gpu.device import GpuDevice, Memory
+from symnet.backends.words import itemsize
 
 ALIGN = 256  # bytes, of every buffer
 
@@ -24,9 +26,17 @@ class Wish:
     last: int
     what: Callable[[], str]
 
+    @classmethod
+    def of_array(
+        cls, what: str, dtype: str, shape: Sequence[int], first: int = 0, last: int = 0
+    ) -> "Wish":
+        """Memory for an array."""
+        size = prod(shape) * itemsize(dtype)
+        return cls(size, first, last, lambda: f"{what}: {dtype}{tuple(shape)}")
+
 
 class Arena:
-    """A program's piece of memory; none at first."""
+    """A piece of memory of a program; none at first."""
 
     def __init__(self, device: GpuDevice):
         self._device = device
@@ -44,6 +54,10 @@ class Arena:
         """A new piece of this size. Errors: OutOfMemoryError; then there is none."""
         self.memory = None
         self.memory = self._device.allocate(size)
+
+    def release(self) -> None:
+        """Give the memory back."""
+        self.memory = None
 
 
 class Places:

@@ -46,7 +46,7 @@ class Settling(GpuRunner):
         global calls
         calls += 1
         results = super().run(arrays)
-        self._pending.settle()
+        self.bindings.pending.settle()
         return results
 
     def map(self, sequences, count, *args, **kwargs):

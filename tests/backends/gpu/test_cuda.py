@@ -16,8 +16,7 @@ import pytest
 
 import symnet
 import symnet.tensor as T
-from symnet.backends.gpu import arguments, cuda, devices, dlpack, host, host_blas, moves
-from symnet.backends.gpu import runner as running
+from symnet.backends.gpu import arguments, bindings, cuda, devices, dlpack, host, host_blas, moves
 from symnet.errors import (
     CompilerError,
     DeviceError,
@@ -621,7 +620,7 @@ def test_arrays_of_cupy_go_in_and_out(cupy):
 def test_large_outputs_that_stay_are_not_copied(cupy, monkeypatch):
     """Their memory is used again, so there is a recording for each address."""
     monkeypatch.setattr(cuda, "BACK", 0)
-    monkeypatch.setattr(running, "LARGE", 4096)
+    monkeypatch.setattr(bindings, "LARGE", 4096)
     x = T.matrix("x")
     f = symnet.function([x], symnet.Out(2 * x + 1, on_device=True), device="cuda")
     value = np.linspace(-1, 1, 8000, dtype=F).reshape(80, 100)

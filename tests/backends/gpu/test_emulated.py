@@ -181,7 +181,7 @@ def test_values_are_those_of_the_cpu(circumstances, shape):
 
 
 def parts(one):
-    (binding,) = one._bindings.values()
+    (binding,) = one.bindings
     return {s.launch.parts for s in binding.bound.steps if isinstance(s, BoundKernel)}
 
 
@@ -256,7 +256,7 @@ def test_scatter_of_rows_is_in_order(columns):
     put = (values(2000, columns, seed=3) * 10.0 ** rng.integers(-6, 6, (2000, 1))).astype("float32")
     one = runner([x, y, labels], outputs, geometry=Device(4))
     added, last = one.run([start, put, at])
-    (binding,) = one._bindings.values()
+    (binding,) = one.bindings
     assert max(s.launch.owners for s in binding.bound.steps) > 1
     wanted, final = start.copy(), start.copy()
     for k, row in zip(at, put):
@@ -285,7 +285,7 @@ def test_scatter_with_several_indices():
 def test_sizes_need_no_new_texts(rows, columns, seed):
     one = rows_and_columns()
     a, b = values(rows, columns, seed=seed), values(rows, columns, seed=seed + 1)
-    before = len(host.built()) if one._bindings else None
+    before = len(host.built()) if one.bindings else None
     found = one.run([a, b])
     assert before in (None, len(host.built()))
     for f, wanted in zip(found, [np.exp(a).sum(axis=1), a.sum(axis=0) * 2, a + b], strict=True):
@@ -312,7 +312,7 @@ def test_a_minibatch_that_moves_needs_no_other_binding():
         mean, scaled = one.run([np.array(k)])
         part = data[4 * k : 4 * k + 4]
         assert mean == part.mean() and scaled == (part * k).sum()
-    assert len(one._bindings) == 1
+    assert len(one.bindings) == 1
     assert np.array_equal(total.get_value(), data.sum(axis=0))
 
 
@@ -323,7 +323,7 @@ def test_products_read_what_moves():
     for k in range(5):
         part = X.get_value()[4 * k : 4 * k + 4]
         np.testing.assert_allclose(one.run([np.array(k)])[0], part @ part.T, rtol=1e-5)
-    assert len(one._bindings) == 1
+    assert len(one.bindings) == 1
 
 
 def test_new_sizes_and_new_arrays_are_bound():

@@ -27,7 +27,7 @@ def values(*shape, seed=0):
 
 
 def kept(one):
-    found = [s.launch.keep for b in one._bindings.values() for s in b.bound.steps
+    found = [s.launch.keep for b in one.bindings for s in b.bound.steps
              if isinstance(s, BoundKernel)]  # fmt: skip
     return {k for k in found if k is not None}
 
@@ -173,4 +173,4 @@ def test_a_failed_check_in_a_kept_row():
     at[2] = 12
     with pytest.raises(IndexError, match="index 12 is out of bounds"):
         one.run([a, b, c, at])
-        one._pending.settle()
+        one.bindings.pending.settle()

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 import symnet
 import symnet.tensor as T
-from symnet.backends.gpu import back_end, devices, host
-from symnet.backends.gpu import runner as running
+from symnet.backends.gpu import back_end, bindings, devices, host
+from symnet.backends.gpu.binding import SMALL
+from symnet.backends.gpu.bindings import BINDINGS, PLACES, VARIANTS
 from symnet.backends.gpu.emulated import EmulatedArray, EmulatedDevice
 from symnet.backends.gpu.moving import _MANY, Moving
-from symnet.backends.gpu.runner import BINDINGS, PLACES, REFUSALS, SMALL
+from symnet.backends.gpu.orders import REFUSALS
 from symnet.errors import (
     DeviceError,
     IndexOutOfBoundsError,
@@ -243,7 +244,7 @@ def test_bindings_are_kept_and_the_oldest_forgotten():
         a = np.random.default_rng(rows).integers(0, 9, (rows, 300)).astype("float32")
         for _ in range(3):
             assert np.array_equal(one.run([a])[0], a.sum(axis=0))
-        assert len(one._bindings) <= BINDINGS
+        assert len(one.bindings) <= BINDINGS
 
 
 def test_all_bindings_share_their_memory():
@@ -253,7 +254,7 @@ def test_all_bindings_share_their_memory():
     used = on.used
     for rows in (10, 190, 150, 3):
         one.run([values(rows, 30)])
-    assert on.used == used and len(one._bindings) == 5
+    assert on.used == used and len(one.bindings) == 5
 
 
 def test_memory_goes_with_the_function_or_when_asked():
@@ -380,7 +381,7 @@ def test_a_new_value_of_the_same_shape_needs_no_binding(monkeypatch):
     for _ in range(3):
         one.run([])
         wanted = wanted * np.float32(0.5)
-    monkeypatch.setattr(one, "_bind_anew", None)
+    monkeypatch.setattr(one.bindings, "_find_other", None)
     for k in range(1, 4):
         rate.set_value(np.float32(k))
         on.taken()
@@ -473,7 +474,7 @@ def test_device_arrays_are_read_where_they_are():
         for a, g in zip(arrays, given_):
             np.testing.assert_allclose(one.run([one.adopt(g)])[0], a.sum(axis=1), atol=1e-4)
     # the first few addresses have bindings of their own, the others share one
-    assert len(one._bindings) == PLACES + 1
+    assert len(one.bindings) == PLACES + 1
     on.taken()
     one.run([one.adopt(given_[0])])
     assert not [a for a in on.taken() if a[0] == "put"]
@@ -653,7 +654,7 @@ def test_registers_of_many_calls_are_those_of_each(op, rows):
 def test_moving_registers_are_those_that_values_decide():
     X = symnet.shared(values(10, 3), name="X")
     one = runner([i, x], [X[i * 4 : (i + 1) * 4].sum() + x.sum()])
-    moving = one._moving
+    moving = one.loaded.moving
     assert moving.objects and set(moving.numbers).isdisjoint(
         k for k, (op, *_) in enumerate(one.program.registers) if op == "dim"
     )
@@ -776,7 +777,7 @@ def test_large_outputs_are_written_where_they_stay(monkeypatch, apart):
     """Each call's are its own, whatever is kept and dropped; with more addresses than there are
     recordings for, they are copied there. Small and host outputs, words that move, scratch and
     checks are as ever."""
-    monkeypatch.setattr(running, "LARGE", 1000)
+    monkeypatch.setattr(bindings, "LARGE", 1000)
     on = EmulatedDevice(apart=apart)
     X, W = symnet.shared(values(80, 30), name="X"), symnet.shared(values(30, 30), name="W")
     here = X[i * 20 : (i + 1) * 20]
@@ -787,7 +788,7 @@ def test_large_outputs_are_written_where_they_stay(monkeypatch, apart):
     one.kept, kept, moves = {0, 1, 2}, [], []
     monkeypatch.setattr(on, "copy", lambda *a: (moves.append(a), EmulatedDevice.copy(on, *a)))
     start = W.get_value()
-    for k in range(3 * running.VARIANTS):
+    for k in range(3 * VARIANTS):
         arguments = [np.array(k % 4), values(30, seed=k), (np.arange(80) + k) % 80]
         found = one.run(arguments)
         seen = W.get_value()
@@ -797,7 +798,7 @@ def test_large_outputs_are_written_where_they_stay(monkeypatch, apart):
         start = seen
         assert all(np.array_equal(a, b) for a, b in zip(found[3:], wanted[3:]))
         kept.append((found[:3], wanted[:3]))
-        if k < running.VARIANTS:
+        if k < VARIANTS:
             del kept[:: 4 + k % 2]
         for mine, theirs in kept:
             assert all(np.array_equal(np.asarray(a), b) for a, b in zip(mine, theirs))

@@ -26,7 +26,7 @@ def values(*shape, seed=0):
 
 
 def sources(one):
-    (binding,) = one._bindings.values()
+    (binding,) = one.bindings
     return [s.source for s in binding.bound.steps if isinstance(s, BoundKernel)]
 
 

@@ -122,7 +122,7 @@ def test_whether_calls_are_recorded_is_said(training, explained):
     assert fact(explained, "call") == "replays one CUDA graph"
     fresh = Training()
     assert fact(fresh.train.explain(), "call") == "will be recorded as one CUDA graph"
-    fresh.train._runner.why_not_recorded = "step 3 is in the way"
+    fresh.train._runner.orders.why_not_recorded = "step 3 is in the way"
     assert fact(fresh.train.explain(), "call").endswith("one by one: step 3 is in the way")
     assert "measured" in fact(Training(profile=True).train.explain(), "call")
 
