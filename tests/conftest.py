@@ -1,8 +1,17 @@
-"""What the test processes counted is added up at the end of the run."""
+"""What all tests need; and what the test processes counted is added up at the end of the run."""
+
+import signal
 
 import pytest
 
 _counted: list[dict] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_counts():
+    """Tests press Ctrl-C, which is ignored in what a shell starts in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
