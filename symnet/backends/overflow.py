@@ -20,10 +20,9 @@ def check_fit(program: Program, number: Callable[[Ref], int]) -> None:
             continue
         seen.add(register)
         op, *args = program.registers[register]
-        if op in ("dim", "value"):
-            continue
-        pending += [a.number for a in args if isinstance(a, Reg)]
+        # what lies behind other operations is arithmetic of the user's own, which may wrap around
         if op in ("add", "sub", "mul"):
+            pending += [a.number for a in args if isinstance(a, Reg)]
             numbers = [number(a) if isinstance(a, Reg) else a for a in args]
             if not -(2**63) <= OPERATORS[op](*numbers) < 2**63:
                 sign = {"add": "+", "sub": "-", "mul": "*"}[op]
