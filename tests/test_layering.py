@@ -154,3 +154,28 @@ def test_all_names_exist(name):
             and str(getattr(v, "__module__", "symnet")).startswith("symnet")
         }
         assert visible <= set(listed)
+
+
+def test_only_the_gpu_back_end_names_cuda():
+    """In names that code uses; devices and packages are called by strings."""
+    own = ROOT / "symnet" / "backends" / "gpu"
+    words = ("cuda", "cupy", "cublas", "nvrtc")
+
+    def names(tree):
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                yield from (alias.name for alias in node.names)
+                yield getattr(node, "module", None) or ""
+            for field in ("id", "attr", "name", "arg"):
+                value = getattr(node, field, None)
+                if isinstance(value, str):
+                    yield value
+
+    found = {
+        (str(path.relative_to(ROOT)), name)
+        for path in sources()
+        if own not in path.parents
+        for name in names(ast.parse(path.read_text()))
+        if any(word in name.lower() for word in words)
+    }
+    assert found <= {("symnet/cli/info.py", "CUDA_PACKAGES")}  # what a person is told to install
