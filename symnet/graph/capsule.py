@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symnet.errors import TypeMismatchError
+from symnet.graph.bfloat16 import bfloat16
 
 DTYPES = {
     **{(0, 8 * n): f"int{8 * n}" for n in (1, 2, 4, 8)},
@@ -77,20 +78,14 @@ def bfloat16_array(value: Any) -> np.ndarray:
     told = read(capsule)
     if told.dtype != "bfloat16":
         raise TypeMismatchError(f"its elements are {told.dtype}, which NumPy did not read")
-    try:
-        import ml_dtypes  # noqa: PLC0415  (optional)
-    except ImportError as problem:
-        raise TypeMismatchError(
-            f"bfloat16 needs the package ml_dtypes ({problem}): pip install 'symnet[half]'"
-        ) from None
-    dtype = np.dtype(ml_dtypes.bfloat16)
+    dtype = bfloat16()
     if 0 in told.shape:
         return np.empty(told.shape, dtype)
     steps = [(n - 1) * s for n, s in zip(told.shape, told.strides)]
     first = told.address + sum(s for s in steps if s < 0)
     size = sum(map(abs, steps)) + dtype.itemsize
-    memory = (ctypes.c_char * size).from_address(first)
-    memory.held = capsule  # type: ignore[attr-defined]
+    memory: Any = (ctypes.c_char * size).from_address(first)
+    memory.held = capsule
     return np.ndarray(told.shape, dtype, memory, told.address - first, told.strides)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from symnet.errors import ShapeError, TypeMismatchError
+from symnet.graph.bfloat16 import bfloat16
 from symnet.graph.foreign import as_array, has_dtype, not_numeric
 
 DTYPES = (
@@ -22,6 +23,7 @@ DTYPES = (
 )  # fmt: skip
 HALVES = frozenset({"float16", "bfloat16"})
 FLOATS = HALVES | {"float32", "float64"}
+DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}  # binary, of a significand
 INTEGERS = frozenset(d for d in DTYPES if "int" in d)
 
 
@@ -31,13 +33,7 @@ class _NumpyDtypes(dict[str, np.dtype]):
     def __missing__(self, name: str) -> np.dtype:
         if name != "bfloat16":
             raise KeyError(name)
-        try:
-            import ml_dtypes  # noqa: PLC0415  (optional)
-        except ImportError as problem:
-            raise TypeMismatchError(
-                f"bfloat16 needs the package ml_dtypes ({problem}): pip install 'symnet[half]'"
-            ) from None
-        found = self[name] = np.dtype(ml_dtypes.bfloat16)
+        found = self[name] = bfloat16()
         return found
 
 

@@ -21,7 +21,7 @@ from symnet.config import config
 from symnet.errors import ShapeError, TypeMismatchError
 from symnet.graph.dims import Size
 from symnet.graph.op import Op, ShapeContext
-from symnet.graph.types import FLOATS, HALVES, TensorType, compute_dtype
+from symnet.graph.types import DIGITS, FLOATS, HALVES, TensorType, compute_dtype
 from symnet.graph.variables import Apply, SharedVariable, Variable, make_constant, make_shared
 from symnet.ops.arithmetic import add, mul, neg, sub, true_div
 from symnet.ops.casting import cast, dtype_name
@@ -223,7 +223,7 @@ class RandomStreams:
         if dtype in HALVES:
             drawn = self._draw(kind, sizes, "float32")
             if kind == "uniform":  # rounding could give 1: cut to the digits that halves have
-                steps = 2.0 ** (11 if dtype == "float16" else 8)
+                steps = 2.0 ** DIGITS[dtype]
                 drawn = mul(floor(mul(drawn, steps)), 1 / steps)
             return cast(drawn, dtype)
         return _DRAWS[kind, dtype](sizes, self._next(), dtype)

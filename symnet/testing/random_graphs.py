@@ -21,13 +21,13 @@ from symnet.backends.reference import evaluate
 from symnet.config import config
 from symnet.errors import DisconnectedInputError, ShapeError, TypeMismatchError
 from symnet.graph.traversal import ancestors
-from symnet.graph.types import FLOATS, HALVES, NUMPY_DTYPES, is_float
+from symnet.graph.types import DIGITS, FLOATS, HALVES, NUMPY_DTYPES, is_float
 from symnet.graph.variables import SharedVariable, Variable, make_shared
 
 LARGEST = 200.0  # magnitude that no value may exceed
 GAP = 3e-3  # distance that decisions keep from their border
 _NARROW = re.compile(r"\b(?:b?float16|float32)\b")
-_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+_EPS = {half: 2.0 ** (1 - DIGITS[half]) for half in HALVES}
 _SYMNET = types.SimpleNamespace(grad=grad, shared=make_shared)
 
 

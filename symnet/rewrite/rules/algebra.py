@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from symnet.graph import Apply, Variable
-from symnet.graph.types import FLOATS, HALVES, NUMPY_DTYPES
+from symnet.graph.types import DIGITS, FLOATS, HALVES, NUMPY_DTYPES
 from symnet.graph.variables import make_constant
 from symnet.ops.arithmetic import (
     absolute,
@@ -109,7 +109,6 @@ _RANGES = {
     "float64": (2.3e-308, 1.7e308), "float32": (1.2e-38, 3.4e38), "bfloat16": (1.2e-38, 3.3e38),
     "float16": (6.2e-5, 6.5e4),
 }  # fmt: skip
-_DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
 
 def _normal(value: Any, dtype: str) -> bool:
@@ -226,12 +225,10 @@ def plain_product(node: Apply, walk: Walk) -> Variable | None:
 def _exact(source: str, target: str) -> bool:
     """Whether every value of one dtype is a value of the other."""
     if source in FLOATS:
-        return source == target or (
-            target in FLOATS - HALVES and _DIGITS[source] <= _DIGITS[target]
-        )
+        return source == target or (target in FLOATS - HALVES and DIGITS[source] <= DIGITS[target])
     a = NUMPY_DTYPES[source]
     if target in FLOATS:
-        return source == "bool" or a.itemsize * 8 <= _DIGITS[target]
+        return source == "bool" or a.itemsize * 8 <= DIGITS[target]
     c = NUMPY_DTYPES[target]
     return bool(a == c or (a.kind == "b") or (a.kind == c.kind and a.itemsize <= c.itemsize)
                 or (a.kind == "u" and c.kind == "i" and a.itemsize < c.itemsize))  # fmt: skip
