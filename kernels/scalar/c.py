@@ -1,8 +1,9 @@
-"""Traces as C++ text for CUDA (NVRTC), which a host compiler takes too.
+"""Traces as C++ text.
 
 `PRELUDE` goes first, once; then `c_source(name, *dtypes)` for every function that a kernel uses:
-`symnet_exp(float)`, `symnet_where(bool, int, int)`, overloaded by type. Products are written so
-that nvcc cannot fuse them into a following sum; a host compiler needs `-ffp-contract=off`.
+`symnet_exp(float)`, `symnet_where(bool, int, int)`, overloaded by type. A compiler that fuses
+products into a following sum is told not to (`-ffp-contract=off`); one for a device may have words
+of its own for them, and then takes `ANYWHERE` behind its own version of `ON_HOST`.
 """
 
 from __future__ import annotations
@@ -22,16 +23,7 @@ C_TYPES = {
     "float64": "double",
 }  # fmt: skip
 
-PRELUDE = """\
-#ifdef __CUDACC__
-#define SYMNET_FUNCTION static __device__ __forceinline__
-SYMNET_FUNCTION unsigned int symnet_bits(float x) { return __float_as_uint(x); }
-SYMNET_FUNCTION float symnet_float(unsigned int x) { return __uint_as_float(x); }
-SYMNET_FUNCTION unsigned long long symnet_bits(double x) { return __double_as_longlong(x); }
-SYMNET_FUNCTION double symnet_float(unsigned long long x) { return __longlong_as_double(x); }
-SYMNET_FUNCTION float symnet_product(float a, float b) { return __fmul_rn(a, b); }
-SYMNET_FUNCTION double symnet_product(double a, double b) { return __dmul_rn(a, b); }
-#else
+ON_HOST = """\
 #include <math.h>
 #include <string.h>
 #define SYMNET_FUNCTION static inline
@@ -43,10 +35,12 @@ SYMNET_FUNCTION double symnet_float(unsigned long long x)
 { double y; memcpy(&y, &x, 8); return y; }
 SYMNET_FUNCTION float symnet_product(float a, float b) { return a * b; }
 SYMNET_FUNCTION double symnet_product(double a, double b) { return a * b; }
-#endif
+"""
+ANYWHERE = """\
 SYMNET_FUNCTION float symnet_fma(float a, float b, float c) { return fmaf(a, b, c); }
 SYMNET_FUNCTION double symnet_fma(double a, double b, double c) { return fma(a, b, c); }
 """
+PRELUDE = ON_HOST + ANYWHERE
 
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^",
           "shl": "<<", "rem": "%"}  # fmt: skip

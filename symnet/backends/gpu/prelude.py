@@ -1,7 +1,7 @@
 """The CUDA C text that every generated kernel starts with.
 
-It follows the scalar functions' prelude (kernels/scalar/c.py) and is read by NVRTC and by a host
-compiler alike; for the latter, `shim.py` stands in for CUDA's own words. A kernel is one function
+It is read by NVRTC and by a host compiler alike; for the latter, `shim.py` stands in for CUDA's own
+words. First comes what scalar functions are made of (kernels/scalar/c.py). A kernel is one function
 
     ENTRY(words, live, error)
 
@@ -20,6 +20,20 @@ from symnet.kernels.scalar import c
 THREADS = 256  # of a block, always
 WARP = 32
 FULL_PACK = 16  # bytes of the widest memory access
+
+_SCALARS = f"""\
+#ifdef __CUDACC__
+#define SYMNET_FUNCTION static __device__ __forceinline__
+SYMNET_FUNCTION unsigned int symnet_bits(float x) {{ return __float_as_uint(x); }}
+SYMNET_FUNCTION float symnet_float(unsigned int x) {{ return __uint_as_float(x); }}
+SYMNET_FUNCTION unsigned long long symnet_bits(double x) {{ return __double_as_longlong(x); }}
+SYMNET_FUNCTION double symnet_float(unsigned long long x) {{ return __longlong_as_double(x); }}
+SYMNET_FUNCTION float symnet_product(float a, float b) {{ return __fmul_rn(a, b); }}
+SYMNET_FUNCTION double symnet_product(double a, double b) {{ return __dmul_rn(a, b); }}
+#else
+{c.ON_HOST}#endif
+{c.ANYWHERE}"""
+"""Products are written so that NVRTC cannot fuse them into a following sum."""
 
 TEXT = """\
 #ifdef __CUDACC__
@@ -225,7 +239,7 @@ _LOUD = """\
 #endif
 """
 
-PRELUDE = f"{_QUIET}{c.PRELUDE}#define SYMNET_THREADS {THREADS}\n{TEXT}{_LOUD}"
+PRELUDE = f"{_QUIET}{_SCALARS}#define SYMNET_THREADS {THREADS}\n{TEXT}{_LOUD}"
 
 HALVES = ("float16", "bfloat16")  # in memory their bits, in kernels the float32 of the same value
 
