@@ -168,9 +168,8 @@ def nvrtc() -> Nvrtc:
         newer = newer or found
     if newer is not None:
         return newer
-    raise BackendError(
-        "CUDA's run-time compiler NVRTC was not found; pip install nvidia-cuda-nvrtc brings it"
-    )
+    wheel = "nvidia-cuda-nvrtc" if driver is None or driver[0] >= 13 else "nvidia-cuda-nvrtc-cu12"
+    raise BackendError(f"CUDA's run-time compiler NVRTC was not found: pip install {wheel}")
 
 
 def _load_builtins(library: Path) -> None:

@@ -21,7 +21,7 @@ from symnet.backends.cpu import cache
 from symnet.backends.gpu import shim
 from symnet.backends.gpu.prelude import PRELUDE
 from symnet.backends.gpu.source import Source, module_text
-from symnet.errors import BackendError
+from symnet.errors import BackendError, DeviceError
 
 UNIT = 24  # kernels that are built together
 
@@ -108,7 +108,10 @@ def _version() -> str:
 
 def _compile(*options: str) -> str:
     if compiler() is None:
-        raise BackendError("the emulated GPU needs a C++ compiler (g++)")
+        raise DeviceError(
+            "the emulated device needs a C++ compiler, and neither g++ nor c++ is on the PATH: "
+            "install g++, or choose device='cpu'"
+        )
     done = subprocess.run([compiler() or "", *options], capture_output=True, text=True)
     if _CRASH in done.stderr and "-O1" in options:
         return _compile(*("-O0" if option == "-O1" else option for option in options))

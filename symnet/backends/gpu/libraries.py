@@ -52,17 +52,17 @@ def missing() -> list[str]:
     nothing where all is there. It initialises CUDA, as `cupy.cuda.is_available` does."""
     found: list[str] = []
     major = 0
+    version = driver_version()
+    if version is None:  # said first: without a GPU there is no use in installing the rest
+        found.append(
+            f"NVIDIA's driver ({DRIVER}) is not there: without a CUDA GPU nothing can help; with "
+            "one, install the driver from nvidia.com or from your distribution."
+        )
     try:
         module: ModuleType | None = cupy()
     except DeviceError as e:
         module = None
         found.append(f"{e}.")
-    version = driver_version()
-    if version is None:
-        found.append(
-            f"NVIDIA's driver ({DRIVER}) is not there: without a CUDA GPU nothing can help; with "
-            "one, install the driver from nvidia.com or from your distribution."
-        )
     if module is not None:
         major = module.cuda.runtime.runtimeGetVersion() // 1000
         if version is not None:
