@@ -137,6 +137,11 @@ def fetch(value: Any) -> np.ndarray:
     return back_end(device).fetch(value)
 
 
+def on_host(value: Any) -> Any:
+    """A copy of a device array on the host; anything else as it is. Errors: those of `fetch`."""
+    return value if device_of(value) is None else fetch(value)
+
+
 def inspection(device: str) -> Any:
     """What the back end of a device tells of its programs: a module, see `inspection.py`."""
     return importlib.import_module(f"{_MODULES[device].rpartition('.')[0]}.inspection")

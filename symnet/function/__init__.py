@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from symnet.backends.choice import resident
-from symnet.config import DEVICES, config
+from symnet.config import config
 from symnet.errors import (
-    ConfigError,
     DuplicateInputError,
     FunctionError,
     MissingInputError,
@@ -16,7 +15,7 @@ from symnet.errors import (
 )
 from symnet.function.arguments import In, Out, Signature
 from symnet.function.call import Function
-from symnet.function.modes import Mode, as_mode
+from symnet.function.modes import Mode, as_device, as_mode
 from symnet.function.transfer import transfer
 from symnet.graph.describe import listed
 from symnet.graph.foreign import as_array, has_dtype
@@ -75,10 +74,7 @@ def function(
     TypeMismatchError, ShapeError; all before anything is compiled. DeviceError where there is no
     such device, with what is missing for it.
     """
-    if device is None:
-        device = config.device
-    elif device not in DEVICES:
-        raise ConfigError(f"device={device!r} is not one of {', '.join(DEVICES)}")
+    device = as_device(device)
     if isinstance(inputs, (Variable, In)) or not isinstance(inputs, Iterable):
         raise TypeMismatchError("inputs is a list of variables, not one variable")
     signature = Signature(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.backends.choice import Executable, fetch
+from symnet.backends.choice import Executable, fetch, on_host
 from symnet.backends.cpu.runner import Runner
 from symnet.backends.reference import evaluate
 from symnet.errors import (
@@ -195,9 +195,7 @@ class Function:
         value = self.inputs[k].value
         if value is None or isinstance(value, SharedVariable):
             return None
-        if device_of(value) is not None:
-            value = fetch(value)
-        array: np.ndarray = self._array(k, value)
+        array: np.ndarray = self._array(k, on_host(value))
         return array.copy()
 
     def _label(self, k: int) -> str:
@@ -249,9 +247,11 @@ class Function:
                 break
         outputs = self._signature.outputs
         if not results:
-            return self._shaped([np.empty((0,) * (v.type.ndim + 1), v.type.dtype) for v in outputs])
+            return self._shaped(
+                [np.empty((0,) * (v.type.ndim + 1), v.type.numpy_dtype) for v in outputs]
+            )
         try:
-            return self._shaped([_stacked(r) for r in zip(*results)])
+            return self._shaped([np.stack([*map(on_host, r)]) for r in zip(*results)])
         except ValueError:
             shapes = [sorted({a.shape for a in r}) for r in zip(*results)]
             raise ShapeError(
@@ -262,8 +262,7 @@ class Function:
     def _sequence(self, k: int, given: Any) -> np.ndarray:
         wanted = self.inputs[k]
         kind = wanted.variable.type
-        if device_of(given) is not None:
-            given = fetch(given)
+        given = on_host(given)
         if isinstance(given, range):
             given = np.arange(given.start, given.stop, given.step, dtype="int64")
         try:
@@ -420,10 +419,6 @@ def _weakly(function: Function) -> Callable[[Sequence[Any]], Any]:
         return alive._general(args)
 
     return general
-
-
-def _stacked(results: Sequence[Any]) -> np.ndarray:
-    return np.stack([r if device_of(r) is None else fetch(r) for r in results])
 
 
 def _pairs(

@@ -1,9 +1,9 @@
-"""How a function is compiled and run."""
+"""How and where a function is compiled and run."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-from symnet.config import config
+from symnet.config import DEVICES, config
 from symnet.errors import ConfigError
 from symnet.rewrite.phases import LEVELS
 
@@ -50,6 +50,15 @@ _NAMED = {
     "DebugMode": Mode("debug"),
     "DEBUG_MODE": Mode("debug"),
 }
+
+
+def as_device(device: str | None) -> str:
+    """The name of a device, or for None the configured default. Errors: ConfigError."""
+    if device is None:
+        return config.device
+    if device not in DEVICES:
+        raise ConfigError(f"device={device!r} is not one of {', '.join(DEVICES)}")
+    return device
 
 
 def as_mode(mode: Any) -> Mode:

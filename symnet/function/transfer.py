@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from symnet.backends.choice import back_end, fetch
-from symnet.config import DEVICES, config
-from symnet.errors import ConfigError, TypeMismatchError
+from symnet.errors import TypeMismatchError
+from symnet.function.modes import as_device
 from symnet.graph.foreign import as_array, device_of, not_numeric
 from symnet.graph.types import DTYPES
 from symnet.graph.variables import SharedVariable, Variable
@@ -24,10 +24,7 @@ def transfer(value: Any, device: str | None = None) -> Any:
     that are used often. Errors: DeviceError where there is no such device; TypeMismatchError for
     what is no array, and for dtypes that symnet has not; OutOfMemoryError.
     """
-    if device is None:
-        device = config.device
-    if device not in DEVICES:
-        raise ConfigError(f"device={device!r} is not one of {', '.join(DEVICES)}")
+    device = as_device(device)
     if isinstance(value, SharedVariable):
         return _move(value, device)
     if isinstance(value, Variable):

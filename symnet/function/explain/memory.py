@@ -2,9 +2,8 @@
 
 from collections import Counter
 
-import numpy as np
-
 from symnet.backends.arena import rounded
+from symnet.backends.words import itemsize
 from symnet.function.explain.parts import BufferReport, MemoryPlan, SharedReport
 from symnet.function.explain.steps import ProgramSteps
 from symnet.schedule.program import KernelStep, accesses
@@ -49,7 +48,7 @@ class Placement:
         buffers = []
         for k, b in enumerate(program.buffers):
             count = sizes.number(b.size)
-            size = None if count is None else count * np.dtype(b.dtype).itemsize
+            size = None if count is None else count * itemsize(b.dtype)
             buffers.append(
                 BufferReport(
                     k, b.dtype, holds.get(k, []), sizes.text(b.size), size, offsets.get(k),

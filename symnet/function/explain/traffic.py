@@ -8,8 +8,7 @@ itself (scratch) do not count.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from symnet.backends.words import itemsize
 from symnet.schedule.kernel import (
     Argument,
     Counter,
@@ -75,7 +74,7 @@ def traffic(program: Program, step: Step, number: Number, size_of: SizeOf) -> Tr
     found = Traffic()
     if isinstance(step, MatmulStep):
         m, n, k, batch = (number(r) for r in (step.m, step.n, step.k, step.batch))
-        size = np.dtype(step.dtype).itemsize
+        size = itemsize(step.dtype)
         for matrix, rows, columns in ((step.a, m, k), (step.b, k, n)):
             found.read(
                 matrix.place[0], _times(size, _elements(matrix, rows, columns, batch, number))
@@ -132,7 +131,7 @@ class _Loops:
             blocks = number(step.blocks[1])
             for place, operand in list(zip(step.operands, kernel.operands))[kernel.first_partial :]:
                 if operand.written:
-                    self.found.write(place[0], _times(np.dtype(operand.dtype).itemsize, blocks))
+                    self.found.write(place[0], _times(itemsize(operand.dtype), blocks))
 
     def _statement(self, s: Statement, step: KernelStep, loops: frozenset[int]) -> None:
         if isinstance(s, (Load, Store)):
@@ -142,7 +141,7 @@ class _Loops:
                 self._depends[s.name] = depends
             if operand.per_thread:
                 return
-            size = np.dtype(operand.dtype).itemsize
+            size = itemsize(operand.dtype)
             count = _times(size, *(self.extents[loop] for loop in depends))
             for written in (
                 (False, True) if isinstance(s, Store) and s.add else (isinstance(s, Store),)

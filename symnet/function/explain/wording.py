@@ -5,8 +5,7 @@ import re
 import string
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-import numpy as np
-
+from symnet.backends.words import itemsize
 from symnet.graph.op import Op
 from symnet.graph.origin import UNKNOWN, Origin
 from symnet.graph.printing import pp
@@ -327,7 +326,7 @@ class Sizes:
             sizes = [*self._shapes.get(number, static)]
         else:
             return None
-        total = np.dtype(dtype).itemsize
+        total = itemsize(dtype)
         for ref in sizes:
             size = self.number(ref)
             if size is None:
