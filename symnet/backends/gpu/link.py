@@ -6,7 +6,7 @@ made of them are read from device memory, where each call writes them first, so 
 of a binding, and a graph captured of them, stay as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +64,7 @@ class Linked:
 
 
 def link(program: Program) -> Linked:
-    moving: set[int] = set()
-    for number, (op, *args) in enumerate(program.registers):
-        if op == "value" or any(isinstance(a, Reg) and a.number in moving for a in args):
-            moving.add(number)
+    moving = moving_registers(program)
     shared = {("object", k) for k, o in enumerate(program.objects) if o.role == "shared"}
     can_fail = any(isinstance(s, KernelStep) and s.checks for s in program.steps)
     steps: list[LinkedStep] = []
@@ -88,6 +85,15 @@ def link(program: Program) -> Linked:
     return Linked(program, keys, tuple(steps), tuple(checks))
 
 
+def moving_registers(program: Program) -> dict[int, None]:
+    """The registers that values decide, in the order in which they are computed."""
+    found: dict[int, None] = {}
+    for number, (op, *args) in enumerate(program.registers):
+        if op == "value" or any(_moves(a, found) for a in args):
+            found[number] = None
+    return found
+
+
 def _words(step: Any, program: Program) -> list[tuple[int, Ref]]:
     """The words of a step that may move, with what decides."""
     if isinstance(step, KernelStep):
@@ -106,7 +112,7 @@ def _words(step: Any, program: Program) -> list[tuple[int, Ref]]:
     return []
 
 
-def _moves(ref: Ref, moving: set[int]) -> bool:
+def _moves(ref: Ref, moving: Container[int]) -> bool:
     return isinstance(ref, Reg) and ref.number in moving
 
 

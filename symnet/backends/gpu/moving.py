@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.backends.gpu.link import wrapped
+from symnet.backends.gpu.link import moving_registers, wrapped
 from symnet.schedule.program import Program, Reg
 
 _MANY: dict[str, Callable[..., Any]] = {
@@ -59,18 +59,12 @@ class Moving:
     """
 
     def __init__(self, program: Program, keys: Sequence[int]):
-        self.numbers: list[int] = []
-        known: set[int] = set()
-        self._steps: list[tuple[int, str, tuple[Any, ...]]] = []
-        for number, (op, *args) in enumerate(program.registers):
-            if op == "value" or any(isinstance(a, Reg) and a.number in known for a in args):
-                known.add(number)
-                self.numbers.append(number)
-                self._steps.append((number, op, tuple(args)))
-        self.objects = [args[0] for _, op, args in self._steps if op == "value"]
-        self.sizes = [k for k in keys if k in known]
+        self.numbers = moving_registers(program)
+        self._steps = [(number, *program.registers[number]) for number in self.numbers]
+        self.objects = [args[0] for _, op, *args in self._steps if op == "value"]
+        self.sizes = [k for k in keys if k in self.numbers]
         conditions = [c.condition for c in program.checks if isinstance(c.condition, Reg)]
-        self.conditions = [c.number for c in conditions if c.number in known]
+        self.conditions = [c.number for c in conditions if c.number in self.numbers]
 
     @functools.cached_property
     def update(self) -> Callable[[list[int], list[int]], list[int]]:
@@ -78,7 +72,7 @@ class Moving:
         place, and returns all: straight code, since it is run by every call."""
         lines = ["def update(r, values):"]
         taken = 0
-        for number, op, args in self._steps:
+        for number, op, *args in self._steps:
             if op == "value":
                 lines.append(f"    r{number} = r[{number}] = values[{taken}]")
                 taken += 1
@@ -98,11 +92,7 @@ class Moving:
     def _operand(self, a: Any) -> str:
         if not isinstance(a, Reg):
             return f"({a})"
-        return f"r{a.number}" if a.number in self._moving else f"r[{a.number}]"
-
-    @functools.cached_property
-    def _moving(self) -> frozenset[int]:
-        return frozenset(self.numbers)
+        return f"r{a.number}" if a.number in self.numbers else f"r[{a.number}]"
 
     def many(
         self, registers: Sequence[int], values: Callable[[int], np.ndarray]
@@ -110,7 +100,7 @@ class Moving:
         """All registers, these as arrays over many calls."""
         found: list[int | np.ndarray] = list(registers)
         with np.errstate(all="ignore"):
-            for number, op, args in self._steps:
+            for number, op, *args in self._steps:
                 if op == "value":
                     found[number] = values(args[0]).astype(np.int64)
                 else:
