@@ -14,20 +14,17 @@ from symnet.backends.gpu.residence import DeviceValue
 from symnet.backends.gpu.runner import GpuRunner
 from symnet.graph.origin import Origin
 from symnet.graph.variables import Residence, SharedVariable, Variable
-from symnet.schedule.program import Program
 
 
 class BackEnd:
     """What compiles for the device `name`."""
 
     native_half_products = True
+    link = staticmethod(linking.link)
 
     def __init__(self, name: str):
         self.name = name
         self.device = device(name)
-
-    def link(self, program: Program) -> Linked:
-        return linking.link(program)
 
     def make_runner(
         self,
