@@ -6,11 +6,9 @@ Of a kernel: what it takes of a multiprocessor, if NVRTC is installed; of a step
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 
 from symnet.backends.arena import rounded
 from symnet.backends.cpu.emit import emit as cpu_text
-from symnet.backends.gpu import moves
 from symnet.backends.gpu.bind import BoundKernel, BoundMatmul
 from symnet.backends.gpu.binding import Binding as GpuBinding
 from symnet.backends.gpu.compile import Resources, available, compile_module
@@ -19,7 +17,6 @@ from symnet.backends.gpu.prelude import THREADS
 from symnet.backends.gpu.runner import GpuRunner
 from symnet.backends.gpu.source import Source
 from symnet.backends.inspection import Binding, Code
-from symnet.backends.words import itemsize
 from symnet.errors import BackendError
 from symnet.schedule.program import KernelStep
 
@@ -95,19 +92,8 @@ def binding(runner: GpuRunner) -> Binding | None:
         places.size - places.wished,
         frozenset(range(len(program.steps))),
         tuple(_told(_launches(last, number)) for number in range(len(program.steps))),
-        _besides(runner, last),
+        sum(rounded(size, ALIGN) for size in places.sizes[:first]),
     )
-
-
-def _besides(runner: GpuRunner, last: GpuBinding) -> int:
-    """Bytes of the arena that are not of buffers: arguments, outputs, and what `map` needs."""
-    inputs = [last.shapes[k] for k in last.large]
-    dtypes = [runner.inputs[k].type.dtype for k in last.large]
-    outputs = [(shape, dtype) for _, shape, dtype, at in last.outputs if at < 0]
-    arrays = [*zip(inputs, dtypes), *outputs]
-    ends = 8 * moves.WORDS * (len(last.shapes) + 1 + len(last.outputs))
-    sizes = [len(last.packet), ends, *(prod(shape) * itemsize(d) for shape, d in arrays)]
-    return sum(rounded(size, ALIGN) for size in sizes)
 
 
 def _launches(last: GpuBinding, number: int) -> list[BoundKernel | BoundMatmul]:

@@ -64,15 +64,16 @@ class Places:
     """Where the buffers of one binding lie.
 
     addresses  of the wishes, in order
+    sizes      of the wishes, in order
     offsets    of the wishes from the beginning of the arena; each its own where they lie apart
     size       bytes of the arena that it takes, scratch included; `wished` without
     """
 
     def __init__(self, device: GpuDevice, wishes: Sequence[Wish]):
         self._device = device
-        self._sizes = [w.size for w in wishes]
+        self.sizes = [w.size for w in wishes]
         lives = [(w.first, w.last) for w in wishes]
-        self.offsets, self.size = place(self._sizes, lives, ALIGN)
+        self.offsets, self.size = place(self.sizes, lives, ALIGN)
         self.wished = self.size
         self.addresses: list[int] = []
         self._kept: list[Memory] = []
@@ -82,7 +83,7 @@ class Places:
         where buffers lie apart."""
         self._arena = arena
         if self._device.apart:
-            self.addresses = [self._own(size) for size in self._sizes]
+            self.addresses = [self._own(size) for size in self.sizes]
         else:
             self.addresses = [arena.address + offset for offset in self.offsets]
 
