@@ -1,11 +1,11 @@
-"""Where the emulated device checks what the CPU's tape checks natively."""
+"""What the host checks before a call, as the CPU's tape does natively."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from symnet.backends.failure import wrong_index, wrong_input, wrong_sizes
+from symnet.backends.failure import wrong_input, wrong_sizes
 from symnet.graph.variables import Variable
 from symnet.schedule.program import Object, Reg
 
@@ -26,11 +26,3 @@ def check_sizes(runner: Any, registers: Sequence[int], arrays: Sequence[np.ndarr
     for check in runner.program.checks:
         if not number(check.condition):
             raise wrong_sizes(runner, check, *map(number, check.shown), arrays)
-
-
-def check_device(runner: Any, error: np.ndarray, arrays: Sequence[np.ndarray]) -> None:
-    """The error record after a call. Errors: IndexOutOfBoundsError."""
-    number, value, size = error.tolist()
-    if number:
-        origin, _ = runner.linked.checks[number - 1]
-        raise wrong_index(runner, origin, value, size, arrays)

@@ -122,6 +122,11 @@ class Pending:
         """Wait, and read the reply with the first bytes of outputs."""
         self.device.get(self.host[: ERROR + STATE + size], self.error)
 
+    def output(self, at: int, size: int) -> np.ndarray:
+        """Bytes of the outputs, as read last; the next reading overwrites them."""
+        begin = ERROR + STATE + at
+        return self.host[begin : begin + size]
+
     def check(self, arrays: Sequence[Any]) -> None:
         """Raise the error that the reply tells of. Errors: IndexOutOfBoundsError."""
         self.calls = 0

@@ -20,7 +20,7 @@ from symnet.backends.gpu.bindings import Bindings
 from symnet.backends.gpu.loaded import Loaded
 from symnet.backends.gpu.memory import ALIGN, Arena, Wish
 from symnet.backends.gpu.orders import Orders
-from symnet.backends.gpu.pending import unsettled
+from symnet.backends.gpu.pending import STATE, unsettled
 from symnet.backends.gpu.whole import Whole
 from symnet.backends.words import itemsize
 from symnet.errors import OutOfMemoryError, ShapeError
@@ -61,8 +61,7 @@ class Repeating:
         try:
             while done < count:
                 with self._device.lock:
-                    if len(self._unsettled):
-                        self._unsettled.settle(but=self._bindings.pending)
+                    self._unsettled.settle(but=self._bindings.pending)
                     binding = self._bindings.find([s[done, ...] for s in sequences])
                     found = [shape for _, shape, _, _ in binding.outputs]
                     if shapes is None:
@@ -146,7 +145,7 @@ class Repeating:
         for (address, _, _, _), start, size in zip(binding.outputs, starts[heads:], sizes[heads:]):
             table.append((address, 0, base + start, size, size))
         device.put(binding.table, np.array(table, np.int64))
-        device.clear(pending.state, 16)
+        device.clear(pending.state, STATE)
         ends = self._ends(binding, table, heads)
         self._loaded.writes()
         binding.sent = None

@@ -26,7 +26,7 @@ from symnet.backends.gpu.link import Linked
 from symnet.backends.gpu.loaded import Loaded
 from symnet.backends.gpu.memory import Arena, Wish
 from symnet.backends.gpu.orders import Orders
-from symnet.backends.gpu.pending import ERROR, STATE, unsettled
+from symnet.backends.gpu.pending import unsettled
 from symnet.backends.gpu.repeating import Repeating, one_by_one
 from symnet.backends.gpu.residence import DeviceValue
 from symnet.backends.gpu.whole import Whole
@@ -214,8 +214,7 @@ class GpuRunner:
                 continue
             out = np.empty(shape, dtype)
             if at >= 0:
-                begin = ERROR + STATE + at
-                out[...] = pending.host[begin : begin + out.nbytes].view(dtype).reshape(shape)
+                out[...] = pending.output(at, out.nbytes).view(dtype).reshape(shape)
             else:
                 device.get(out, address)
             outputs.append(out)
