@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from symnet.backends.arena import rounded
 from symnet.backends.gpu import arguments, dlpack, launch, libraries
 from symnet.backends.gpu.bind import BoundKernel, BoundMatmul
 from symnet.backends.gpu.blas import Blas
@@ -156,7 +157,7 @@ class CudaDevice:
         self._held: deque[tuple[Any, list[Any]]] = deque()
         self._events: list[Any] = []  # that can be used again
         with self._directly:
-            self.architecture, self.geometry, self._most_shared = self._examine()
+            self.architecture, self.geometry = self._examine()
             self._stream = cupy.cuda.Stream(non_blocking=True)
             self._pool = cupy.get_default_memory_pool()
             self._mark = cupy.cuda.Event(disable_timing=True)
@@ -171,8 +172,8 @@ class CudaDevice:
             self._blas = Blas(library, self._stream.ptr, place)
         _living.add(self)
 
-    def _examine(self) -> tuple[int, launch.Device, int]:
-        """The architecture to compile for, the geometry, and the most shared memory of a block."""
+    def _examine(self) -> tuple[int, launch.Device]:
+        """The architecture to compile for, and the geometry."""
         runtime = self._runtime
 
         def attribute(name: str) -> int:
@@ -193,7 +194,7 @@ class CudaDevice:
                 f"NVRTC {version} does not compile for this GPU (sm_{capable}), only for "
                 f"{', '.join(f'sm_{a}' for a in nvrtc().architectures)}"
             )
-        return known[-1], launch.Device(processors, shared, most), most
+        return known[-1], launch.Device(processors, shared, most)
 
     # ---- memory
 
@@ -266,7 +267,7 @@ class CudaDevice:
                 kind, stream = self._runtime.memcpyHostToDevice, self._stream.ptr
                 self._runtime.memcpyAsync(address + done, place, piece, kind, stream)
                 done += piece
-                self._used += -(-piece // LINE) * LINE
+                self._used += rounded(piece, LINE)
 
     def _argument(self, size: int) -> arguments.Argument:
         size = arguments.smallest(size)
@@ -321,7 +322,7 @@ class CudaDevice:
                 for source in unit:
                     function = self._driver.moduleGetFunction(handle, source.entry)
                     taken = module.resources[source.entry].shared
-                    self._allow_shared(function, self._most_shared - taken)
+                    self._allow_shared(function, self.geometry.most_shared - taken)
                     self._functions[source] = function
 
     def _allow_shared(self, function: int, most: int) -> None:

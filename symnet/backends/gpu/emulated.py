@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from symnet.backends.arena import rounded
 from symnet.backends.gpu import host, host_blas, launch
 from symnet.backends.gpu.bind import BoundKernel, BoundMatmul
 from symnet.backends.gpu.blas import Blas
@@ -26,7 +27,7 @@ from symnet.backends.gpu.device import DeviceArray
 from symnet.backends.gpu.prelude import THREADS
 from symnet.backends.gpu.source import Source
 from symnet.errors import CompilerError, OutOfMemoryError, RecordingError, TypeMismatchError
-from symnet.schedule.access import contiguous_strides
+from symnet.graph.capsule import contiguous
 
 GUARD = 64  # bytes before and behind every piece of memory that nobody may touch
 ALIGN = 256  # bytes, as a device's allocations are aligned
@@ -45,7 +46,7 @@ class EmulatedMemory:
         self.device = device
         block = np.full(size + ALIGN + 2 * GUARD + device.offset, _PATTERN, np.uint8)
         start = block.ctypes.data + GUARD
-        self.address = -(-start // ALIGN) * ALIGN + device.offset
+        self.address = rounded(start, ALIGN) + device.offset
         self.size = size
         self._block = block
         self._first = self.address - block.ctypes.data
@@ -235,7 +236,7 @@ class EmulatedDevice:
     def _blas(self) -> Blas:
         self._workspace = np.empty(2 * ALIGN, np.uint8)
         start = self._workspace.ctypes.data
-        return Blas(host_blas.library(), 0, (-(-start // ALIGN) * ALIGN, ALIGN))
+        return Blas(host_blas.library(), 0, (rounded(start, ALIGN), ALIGN))
 
     # ---- time
 
@@ -287,8 +288,7 @@ class EmulatedDevice:
 
     def adopt(self, value: Any) -> DeviceArray:
         if isinstance(value, EmulatedArray):
-            strides = contiguous_strides(value.shape)
-            strides = tuple(s * value.dtype.itemsize for s in strides)
+            strides = contiguous(value.shape, value.dtype.itemsize)
             return DeviceArray(value.address, value.shape, strides, value.dtype.name, value)
         if not hasattr(value, "__dlpack__") or isinstance(value, np.ndarray):
             raise TypeMismatchError(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from symnet.backends.arena import rounded
 from symnet.backends.gpu.packs import kept_bytes
 from symnet.backends.gpu.prelude import FULL_PACK, THREADS, WARP
 from symnet.backends.gpu.source import Source
@@ -139,9 +140,7 @@ def launch(
     while 2 * lanes <= min(widest, items) and (items > LANE_ITEMS * lanes or rows * lanes < busy):
         lanes *= 2
     sizes = [o.dtype for o in kernel.operands if o.per_thread]
-    row_bytes = tuple(
-        _ceil(n * itemsize(dtype), ROW_ALIGN) * ROW_ALIGN for n, dtype in zip(scratch, sizes)
-    )
+    row_bytes = tuple(rounded(n * itemsize(dtype), ROW_ALIGN) for n, dtype in zip(scratch, sizes))
     tiles = _ceil(rows * lanes, THREADS)
     if splits and lanes == widest:
         parts = min(PART_WAVES * device.blocks // tiles, items // (lanes * PART_ITEMS))
@@ -196,8 +195,7 @@ def _kept(
 
 def _shared(kernel: Kernel, length: int, device: Device) -> int:
     """Bytes of shared memory that keep a row; 0 if that is too much, or nothing is kept."""
-    rounded = _ceil(length, FULL_PACK * THREADS) * FULL_PACK * THREADS
-    size = kept_bytes(kernel) * rounded
+    size = kept_bytes(kernel) * rounded(length, FULL_PACK * THREADS)
     return size if size <= max(device.most_shared, device.shared) - THREADS else 0
 
 

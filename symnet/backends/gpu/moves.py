@@ -28,7 +28,7 @@ from symnet.backends.gpu.prelude import THREADS
 from symnet.backends.gpu.source import Source
 from symnet.backends.words import itemsize
 from symnet.errors import ShapeError
-from symnet.schedule.access import contiguous_strides
+from symnet.graph import capsule
 
 Move = tuple[int, int, int, int, int]
 """Source, bytes from one call to the next there, target, bytes from one to the next, how many."""
@@ -120,7 +120,7 @@ def gather(
     device: Device,
 ) -> BoundKernel:
     """A contiguous copy of an array whose strides are in bytes."""
-    many = int(np.prod(shape, dtype=np.int64))
+    many = prod(shape)
     missing = DIMENSIONS - len(shape)
     words = [source, target, many, itemsize, *[1] * missing, *shape, *[0] * missing, *strides]
     blocks = min(-(-many // THREADS), 4 * device.blocks)
@@ -143,7 +143,7 @@ def copy(device: GpuDevice, target: int, array: DeviceArray) -> None:
 def contiguous(array: DeviceArray) -> bool:
     """Whether its elements lie one behind the other."""
     size = itemsize(array.dtype)
-    wanted = contiguous_strides(array.shape)
+    wanted = capsule.contiguous(array.shape, size)
     return 0 in array.shape or all(
-        n == 1 or s == w * size for n, s, w in zip(array.shape, array.strides, wanted)
+        n == 1 or s == w for n, s, w in zip(array.shape, array.strides, wanted)
     )

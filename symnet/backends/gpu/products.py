@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from symnet.backends.arena import rounded
 from symnet.backends.gpu.link import Linked, LinkedStep
 from symnet.backends.gpu.prelude import THREADS
 from symnet.backends.gpu.source import Source
@@ -256,7 +257,7 @@ class Products:
 
     def allocate(self, size: int) -> int:
         """Memory of the binding, aligned to `PACK`."""
-        return -(-self._allocate(size + PACK) // PACK) * PACK
+        return rounded(self._allocate(size + PACK), PACK)
 
     def prepare(self, position: int, alpha: Place | None, words: dict[Entry, int]) -> list[Helper]:
         """A product's pointers and scalars, made by a launch that is there already or a new one."""
