@@ -1,7 +1,6 @@
 """Training on a device: the same as on the host, and parameters stay there."""
 
 import os
-import shutil
 import signal
 import threading
 
@@ -10,11 +9,11 @@ import pytest
 
 import symnet
 from symnet import nn
+from symnet.backends.gpu.host import compiler
 from symnet.errors import TrainingError
 
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("g++") or shutil.which("c++")),
-    reason="the emulated device needs a C++ compiler",
+    compiler() is None, reason="the emulated device needs a C++ compiler"
 )
 
 RNG = np.random.default_rng(0)
@@ -29,9 +28,9 @@ def emulated():
         yield
 
 
-def network(rate=0.01):
+def network(rate=0.01, dropout=0.1):
     model = nn.Sequential(
-        [nn.Dense(8, activation="relu"), nn.Dropout(0.1), nn.Dense(3, activation="softmax")],
+        [nn.Dense(8, activation="relu"), nn.Dropout(dropout), nn.Dense(3, activation="softmax")],
         seed=1,
         input_shape=6,
     )
@@ -121,16 +120,19 @@ def test_examples_are_put_in_order_where_steps_read_it(device):
 
 
 def test_devices_may_change_between_calls():
-    model, other = network(), network()
-    fit(model, epochs=2)
-    with symnet.config.change(device="cpu"):
-        at = model.predict(X)
-        fit(model, epochs=4, initial_epoch=2)
-        fit(other)
-    fit(model, epochs=6, initial_epoch=4)
-    assert len(model.history) == 2
-    assert at.shape == (120, 3)
-    assert np.isfinite(model.predict(X)).all()
+    def trained(devices):
+        model, predicted = network(), []
+        for k, device in enumerate(devices):
+            with symnet.config.change(device=device):
+                found = fit(model, epochs=2 * k + 2, initial_epoch=2 * k)
+                assert len(found) == 2
+            for place in ("cpu", "emulated"):
+                with symnet.config.change(device=place):
+                    predicted.append(model.predict(X))
+        return predicted
+
+    found, expected = trained(["emulated", "cpu", "emulated"]), trained(["cpu"] * 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("stop", [1, 3])
@@ -224,9 +226,11 @@ def test_ctrl_c_keeps_the_completed_steps(seconds):
                 threading.Thread(target=press).start()
 
     model, other = plain(), plain()
-    with pytest.raises(KeyboardInterrupt):
-        fit(model, epochs=100_000, callbacks=[Press()], shuffle=False)
-    ended.set()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, epochs=100_000, callbacks=[Press()], shuffle=False)
+    finally:
+        ended.set()
     (count,) = (v for v in model._program[1].optimizer_state if v.name == "adam_step")
     done = int(count.get_value())
     assert done >= 4
@@ -248,12 +252,12 @@ def test_arrays_on_the_device_are_data():
 
 
 def test_train_on_batch():
-    model, other = network(), network()
+    model, other = network(dropout=0), network(dropout=0)  # whose draws nothing seeds
     for _ in range(2):
         found = model.train_on_batch(X, Y)
         with symnet.config.change(device="cpu"):
             expected = other.train_on_batch(X, Y)
-    assert found["loss"] == pytest.approx(expected["loss"], rel=0.5)  # other draws of dropout
+        assert found == pytest.approx(expected, rel=1e-4)
     assert model.parameters[0].remote_current
 
 
