@@ -14,6 +14,7 @@ from symnet.graph.types import DTYPES
 from symnet.graph.variables import make_constant
 from symnet.nn.models.expressions import applied, constant, described_constant, described_op
 from symnet.ops.elementwise import ELEMENTWISE
+from symnet.testing.strategies import arrays
 
 M = T.matrix("m", shape=(None, 4))
 B = T.tensor3("b")
@@ -52,7 +53,8 @@ def test_every_elementwise_op_comes_back():
         st.sampled_from([d for d in DTYPES if d != "bfloat16"]),
         hnp.array_shapes(min_dims=0, max_dims=3, min_side=0),
     )
-)  # fmt: skip
+    | arrays("bfloat16", special=True)
+)
 def test_constants_come_back_to_the_bit(value):
     c = make_constant(value)
     again = constant(json.loads(json.dumps(described_constant(c))))
