@@ -41,8 +41,7 @@ def on_device(gpu, monkeypatch):
     if not hardware.FAKE:
         monkeypatch.setattr(host, "prepare", lambda sources: None)
     yield gpu
-    if hasattr(emulating, "later"):
-        emulating.later.run(1)
+    emulating.later.run(1)
 
 
 @pytest.fixture(scope="session")
