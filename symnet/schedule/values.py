@@ -89,6 +89,7 @@ class Value:
 Number = tuple[str, Any, str]
 
 _NONE: frozenset[str] = frozenset()
+_ROUNDED = {f"round_{half}": half for half in HALVES}  # to what functions round
 # functions that of halves make halves (arguments that are conditions apart)
 _KEEPING = frozenset("neg abs sign maximum minimum floor ceil trunc round_even where".split())
 
@@ -258,7 +259,7 @@ class Values:
     def to_store(self, value: Any, dtype: str) -> Any:
         """What is to be stored into an array of `dtype`. Storing rounds to halves by itself."""
         value = self.cast(value, dtype)
-        if isinstance(value, Value) and dtype in HALVES and value.function == f"round_{dtype}":
+        if isinstance(value, Value) and _ROUNDED.get(value.function) == dtype:
             (before,) = value.args
             return before if before.dtype == "float32" else value
         return value
@@ -277,8 +278,8 @@ class Values:
         if isinstance(tree, scalar.Number):
             return ("num", tree.value, "")
         parts = [self.tree(a, args) for a in tree.args]
-        if tree.function.startswith("round_") and tree.function[6:] in HALVES:
-            return self._round(parts[0], tree.function[6:])
+        if half := _ROUNDED.get(tree.function):
+            return self._round(parts[0], half)
         if tree.function == "cast_float32" and _is_single(parts[0]):  # of a half
             return parts[0]
         _, rule = scalar.FUNCTIONS[tree.function]
@@ -417,8 +418,8 @@ def _is_single(value: Any) -> bool:
 
 def _let_halves(function: str, args: tuple) -> frozenset[str]:
     """The half types that hold every value of a function of these arguments."""
-    if function.startswith("round_") and function[6:] in HALVES:
-        return frozenset({function[6:]})
+    if half := _ROUNDED.get(function):
+        return frozenset({half})
     if function not in _KEEPING:
         return _NONE
     found = HALVES

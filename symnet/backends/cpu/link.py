@@ -81,8 +81,7 @@ class Linked:
         """The shape program for this process, in which dtypes have other addresses."""
         code = self.code.copy()
         for row in np.flatnonzero(code[:, 0] == tape_layout.OP_OBJ_CHECK):
-            dtype = NUMPY_DTYPES[self.program.objects[code[row, 1]].dtype]
-            code[row, 2] = id(dtype)
+            code[row, 2] = id(NUMPY_DTYPES[self.program.objects[code[row, 1]].dtype])
         return code
 
 

@@ -26,7 +26,7 @@ from symnet.backends.words import itemsize
 from symnet.config import config
 from symnet.errors import CompilerError, OutOfMemoryError, ShapeError, TypeMismatchError
 from symnet.graph.origin import Origin
-from symnet.graph.types import HALVES
+from symnet.graph.types import HALVES, NUMPY_DTYPES
 from symnet.graph.variables import SharedVariable, Variable
 from symnet.schedule.program import Ref, Reg, Storage, accesses
 
@@ -142,7 +142,7 @@ class Runner:
                 self.shared_numbers.append((number, o.position))
             else:
                 self.constant_numbers.append((number, o.position))
-        self.output_dtypes = [np.dtype(o.dtype) for o in self.program.outputs]
+        self.output_dtypes = [NUMPY_DTYPES[o.dtype] for o in self.program.outputs]
         self.overwritten = self._overwritten()
         self.free: list[LeasedFrame] = []  # of the last binding
         self._lock = threading.Lock()
@@ -304,11 +304,12 @@ class Runner:
             frame = self._bind(registers)
             outputs = self._outputs(frame)
 
-    def _outputs(self, frame: LeasedFrame) -> list[np.ndarray] | None:
-        """Fresh arrays for the outputs; None, and the frame is given up, if they do not fit."""
+    def _outputs(self, frame: LeasedFrame, *calls: int) -> list[np.ndarray] | None:
+        """Fresh arrays for the outputs of a call, or stacked of several; None if there is no memory
+        for them."""
         try:
             return [
-                np.empty(shape, dtype)
+                np.empty((*calls, *shape), dtype)
                 for shape, dtype in zip(frame.output_shapes, self.output_dtypes)
             ]
         except (MemoryError, ValueError):
@@ -348,14 +349,10 @@ class Runner:
             frame = self.lease() or self._probe(views)
             try:
                 if stacked is None:
-                    try:
-                        stacked = [
-                            np.empty((count, *shape), dtype)
-                            for shape, dtype in zip(frame.output_shapes, self.output_dtypes)
-                        ]
-                    except (MemoryError, ValueError):
+                    stacked = self._outputs(frame, count)
+                    if stacked is None:
                         many = f"the outputs of {count} calls, each with"
-                        raise self._too_large(many, frame.registers) from None
+                        raise self._too_large(many, frame.registers)
                 elif [s.shape[1:] for s in stacked] != frame.output_shapes:
                     raise ShapeError(
                         f"map: outputs of call {done} have shapes {frame.output_shapes}, those "
@@ -389,7 +386,8 @@ class Runner:
             if between is not None and between(done):
                 break
         if stacked is None:
-            return [np.empty((0, *(0 for _ in o.shape)), o.dtype) for o in self.program.outputs]
+            shapes = [(0,) * (1 + len(o.shape)) for o in self.program.outputs]
+            return [np.empty(s, dtype) for s, dtype in zip(shapes, self.output_dtypes)]
         return [s[:done] for s in stacked]
 
     # ---- errors

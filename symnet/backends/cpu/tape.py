@@ -46,11 +46,11 @@ class ShapeProgram:
     def check_object(
         self, number: int, dtype: np.dtype, ndim: int, writeable: bool = False
     ) -> None:
-        """Object `number` is a C-contiguous, aligned ndarray of exactly this dtype; else SLOW."""
+        """Object `number` is a C-contiguous, aligned ndarray of exactly this dtype; else SLOW.
+
+        Its address is kept: it must be one that lives for ever, as those of `NUMPY_DTYPES` do."""
         flags = layout.C_CONTIGUOUS | layout.ALIGNED | (layout.WRITEABLE if writeable else 0)
-        # the dtype that is kept for ever, with one address; bfloat16 is not NumPy's own
-        kept = dtype if dtype.kind == "V" else np.dtype(dtype.str)
-        self._append(layout.OP_OBJ_CHECK, number, id(kept), ndim, flags)
+        self._append(layout.OP_OBJ_CHECK, number, id(dtype), ndim, flags)
 
     def size(self, number: int, axis: int) -> int:
         """The size of an axis of object `number`."""
