@@ -18,7 +18,13 @@ from symnet.function.explain.parts import (
     Use,
 )
 from symnet.function.explain.style import CSS, JS, KINDS
-from symnet.function.explain.text import MOST_OPERANDS, held_text, numbers_text, operands_text
+from symnet.function.explain.text import (
+    MOST_OPERANDS,
+    held_text,
+    numbers_text,
+    operands_text,
+    scratch_text,
+)
 from symnet.function.explain.wording import bytes_text, counted, time_text, times_text
 
 MOST_STEPS = 1500  # that are listed
@@ -443,7 +449,7 @@ class _Page:
             if plan.apart is not None:
                 said += f"; {bytes_text(plan.apart)} if every value had its own"
             if plan.scratch:
-                said += f"; and {bytes_text(plan.scratch)} of rows that threads keep for themselves"
+                said += f"; and {scratch_text(plan)}"
             found.append(f"<p>{_e(said)}.</p>")
             found.append(
                 '<div class="legend"><div><i class="swatch w"></i>written</div>'

@@ -138,6 +138,15 @@ def memories_text(plans: Sequence[MemoryPlan]) -> list[str]:
     return found
 
 
+def scratch_text(plan: MemoryPlan) -> str:
+    """What lies in the arena besides buffers while a step runs. Arguments and outputs lie in it
+    (`besides`) on a device only, and what its steps need there belongs to no thread."""
+    whose = "of rows that threads keep for themselves"
+    if plan.besides:
+        whose = "that steps need while they run"
+    return f"{bytes_text(plan.scratch or 0)} {whose}"
+
+
 def memory_text(plan: MemoryPlan) -> list[str]:
     """Buffers with their lifetimes as bars, and what becomes of shared variables."""
     found: list[str] = []
@@ -164,7 +173,7 @@ def memory_text(plan: MemoryPlan) -> list[str]:
     else:
         found.append("no buffers: every value lies in an output or a shared variable")
     if plan.scratch:
-        found.append(f"and {bytes_text(plan.scratch)} of rows that threads keep for themselves")
+        found.append(f"and {scratch_text(plan)}")
     for updated in plan.updated:
         step = "" if updated.step is None else f" in step {updated.step}"
         found.append(f"{updated.label}: {updated.how}{step}")
