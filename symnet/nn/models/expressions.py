@@ -20,7 +20,7 @@ import numpy as np
 
 from symnet.errors import ConfigError, DataError
 from symnet.graph.op import Op
-from symnet.graph.types import DTYPES
+from symnet.graph.types import DTYPES, NUMPY_DTYPES
 from symnet.graph.variables import Constant, Variable, make_constant
 from symnet.nn.models.description import Json
 from symnet.ops.contraction import BatchedDot, Dot
@@ -77,7 +77,7 @@ def described_constant(constant: Constant) -> Json:
 
 
 def constant(description: Mapping[str, Any]) -> Constant:
-    """A described constant. Errors: DataError."""
+    """A described constant. Errors: DataError; TypeMismatchError for bfloat16 without ml_dtypes."""
     dtype, shape = description["dtype"], description["shape"]
     if dtype not in DTYPES or not _naturals(shape):
         raise DataError(f"a constant of dtype {dtype!r:.60} and shape {shape!r:.60}")
@@ -85,9 +85,10 @@ def constant(description: Mapping[str, Any]) -> Constant:
         content = base64.b64decode(description["bytes"], validate=True)
     except (binascii.Error, ValueError) as problem:
         raise DataError(f"a constant whose bytes are none: {problem}") from None
-    if len(content) != math.prod(shape) * np.dtype(dtype).itemsize:
+    kind = NUMPY_DTYPES[dtype]
+    if len(content) != math.prod(shape) * kind.itemsize:
         raise DataError(f"a constant {dtype}{tuple(shape)} of {len(content)} bytes")
-    return make_constant(np.frombuffer(content, dtype).reshape(shape))
+    return make_constant(np.frombuffer(content, kind).reshape(shape))
 
 
 # ---- what parameters may be
