@@ -5,7 +5,7 @@ the steps of the epoch are made once more, from the state before it, one by one;
 to the bit. The guilty step is not made: the model keeps what was before it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,6 @@ from symnet.nn.training.program import Feed, Program, Snapshot
 from symnet.nn.training.targets import unwrapped
 
 _OF_PROBABILITIES = {losses.binary_crossentropy, losses.categorical_crossentropy}
-
-
-def all_finite(variables: Sequence[SharedVariable]) -> bool:
-    """Whether no shared variable holds NaN or an infinite value."""
-    return all(finite(variable.peek()) for variable in variables)
 
 
 def finite(array: np.ndarray) -> bool:
@@ -46,14 +41,14 @@ def explain(
     made    how many of its steps were made
     """
     before.restore()
-    kept = list(program.trained().values())
-    saved = Snapshot(program.trained())
+    kept = program.trained()
+    saved = Snapshot(kept)
     for number in range(made):
         saved.take()
         loss = float(step(number))
-        if np.isfinite(loss) and all_finite(kept):
+        if np.isfinite(loss) and program.finite():
             continue
-        new = {v: not finite(v.peek()) for v in kept}
+        new = {v: not finite(v.peek()) for v in kept.values()}
         saved.restore()
         what, layer = _first(program, feed, number, new)
         if np.isfinite(loss):

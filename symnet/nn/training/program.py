@@ -174,8 +174,9 @@ class Program(LossGraph):
     def finite(self) -> bool:
         """Whether nothing that a step changes is NaN or infinite. What is on a device only is
         looked at there."""
-        away = [v for v in self.trained().values() if not v.host_current and v.dtype in FLOATS]
-        here = [v for v in self.trained().values() if v.host_current and v.dtype in FLOATS]
+        floats = [v for v in self.trained().values() if v.dtype in FLOATS]
+        away = [v for v in floats if not v.host_current]
+        here = [v for v in floats if v.host_current]
         if away:
             key = tuple(away), settings_now()
             if key not in self._finite:
