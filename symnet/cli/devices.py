@@ -3,9 +3,9 @@
 import argparse
 
 from symnet.backends import choice
-from symnet.config import config
+from symnet.config import DEVICES, config
 
-DEVICES = {
+_SAID = {
     "cpu": "all cores",
     "cuda": "an NVIDIA GPU",
     "emulated": "a GPU's programs on the host, slowly, to try them",
@@ -14,10 +14,10 @@ DEVICES = {
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Give a parser the option; its default is the setting."""
-    said = "; ".join(f"{name}: {what}" for name, what in DEVICES.items())
+    said = "; ".join(f"{name}: {_SAID[name]}" for name in DEVICES)
     parser.add_argument(
         "--device",
-        choices=tuple(DEVICES),
+        choices=DEVICES,
         default=config.device,
         help=f"where to compute (default {config.device}). {said}",
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.backends.choice import back_end, fetch
+from symnet.backends.choice import back_end, on_host
 from symnet.errors import TypeMismatchError
 from symnet.function.modes import as_device
 from symnet.graph.foreign import as_array, device_of, not_numeric
@@ -29,12 +29,9 @@ def transfer(value: Any, device: str | None = None) -> Any:
         return _move(value, device)
     if isinstance(value, Variable):
         raise TypeMismatchError(f"transfer: {value} is symbolic; functions choose their device")
-    here = device_of(value)
-    if here is not None and here != device:
-        value, here = fetch(value), None
-    if here == device:
+    if device_of(value) == device:
         return value
-    array = as_array(value, "the array to transfer")
+    array = as_array(on_host(value), "the array to transfer")
     if array.dtype.name not in DTYPES:
         raise TypeMismatchError(
             f"transfer: {value!r:.60} {not_numeric(value, array)}; there are {', '.join(DTYPES)}"
