@@ -3,7 +3,10 @@
 The same cases, tiny, check the programs on the emulated device.
 """
 
-from . import Case, Variant
+from dataclasses import replace
+from typing import Any
+
+from . import CASES, Case, Variant
 
 _PEERS = ("symnet", "torch", "torch-compiled", "jax")
 # so many bytes that no cache holds them, nor those of the copy
@@ -17,49 +20,34 @@ _KERNELS = {
     "column-sum": {"rows": 1 << 16, "columns": 1 << 10},
 }
 
+_STAYS = "; the cost stays on the device"
+
+
+def _as_on_cpu(name: str, **changes: Any) -> Case:
+    """The case of the CPU's table, but for what is different."""
+    return replace(CASES[name], peers=_PEERS, **changes)
+
+
 DEVICE_CASES = {
     case.name: case
     for case in (
-        Case(
+        _as_on_cpu(
             "mlp-128",
-            "SGD step of the MLP 784-1000-10, batch 128; the cost stays on the device",
-            "mlp",
-            _PEERS,
-            {"sizes": [784, 1000, 10], "batch": 128, "examples": 60000},
-            group="training",
+            title=CASES["mlp-128"].title + _STAYS,
             small={"sizes": [20, 9, 5], "batch": 8, "examples": 80},
         ),
-        Case(
+        _as_on_cpu(
             "mlp-16",
-            "SGD step of the MLP 784-100-10, batch 16; the cost stays on the device",
-            "mlp",
-            _PEERS,
-            {"sizes": [784, 100, 10], "batch": 16, "examples": 60000},
-            group="training",
+            title=CASES["mlp-16"].title + _STAYS,
             small={"sizes": [20, 7, 5], "batch": 4, "examples": 40},
         ),
-        Case(
+        _as_on_cpu(
             "fit",
-            "an epoch of training with 784-1000-10, batch 128: 55000 images in random order, with "
-            "accuracy, and 5000 for validation",
-            "fit",
-            _PEERS,
-            {"sizes": [784, 1000, 10], "batch": 128, "examples": 55000, "held": 5000},
-            least=2,
-            images=55000,
-            group="training",
+            title=CASES["fit"].title.replace("`fit`", "training"),
+            rounds=None,
             small={"sizes": [20, 9, 5], "batch": 128, "examples": 1000, "held": 300},
         ),
-        Case(
-            "chain",
-            "(tanh(x*z + 0.5) * exp(-x*x) + log1p(z)).sum() over 4M floats",
-            "chain",
-            _PEERS,
-            {"size": 1 << 22},
-            tolerance=1e-5,
-            group="kernels",
-            small={"size": 3000},
-        ),
+        _as_on_cpu("chain", tolerance=1e-5, small={"size": 3000}),
         Case(
             "kernels",
             "large kernels and a copy of as many bytes, from device memory to device memory",
