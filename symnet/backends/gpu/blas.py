@@ -101,7 +101,7 @@ class Blas:
             self._call("cublasDestroy_v2", self._handle)
             self._handle = ctypes.c_void_p()
 
-    def multiply(self, product: BoundMatmul, live: int, error: int = 0) -> None:
+    def multiply(self, product: BoundMatmul, live: int) -> None:
         """Order a product; `live` is the address of the live words of its binding. Whether a check
         has failed is known to the pointers."""
         p = product

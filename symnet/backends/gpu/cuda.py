@@ -350,9 +350,9 @@ class CudaDevice:
             function, grid, 1, 1, THREADS, 1, 1, shared, self._stream.ptr, parameters, 0
         )
 
-    def multiply(self, product: BoundMatmul, live: int, error: int) -> None:
+    def multiply(self, product: BoundMatmul, live: int) -> None:
         with self._ordering:
-            self._blas.multiply(product, live, error)
+            self._blas.multiply(product, live)
 
     # ---- order
 

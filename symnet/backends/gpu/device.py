@@ -87,8 +87,8 @@ class GpuDevice(Protocol):
         """Launch a loaded kernel. `live` is the address of the first live word of its binding,
         `error` that of the error record."""
 
-    def multiply(self, product: BoundMatmul, live: int, error: int) -> None:
-        """Order a matrix product; `live` and `error` as for `launch`."""
+    def multiply(self, product: BoundMatmul, live: int) -> None:
+        """Order a matrix product; `live` as for `launch`."""
 
     def wait(self) -> None:
         """Return when everything that was ordered is done. Errors: DeviceLostError."""

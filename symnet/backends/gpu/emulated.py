@@ -225,12 +225,12 @@ class EmulatedDevice:
         if status:
             raise CompilerError(f"{host.complaint()}\n{kernel.source.text}")
 
-    def multiply(self, product: BoundMatmul, live: int, error: int) -> None:
-        self._do(self._multiply, product, live, error)
+    def multiply(self, product: BoundMatmul, live: int) -> None:
+        self._do(self._multiply, product, live)
 
-    def _multiply(self, product: BoundMatmul, live: int, error: int) -> None:
+    def _multiply(self, product: BoundMatmul, live: int) -> None:
         self._unchecked = True
-        self._blas.multiply(product, live, error)
+        self._blas.multiply(product, live)
 
     @functools.cached_property
     def _blas(self) -> Blas:

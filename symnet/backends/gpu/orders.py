@@ -65,4 +65,4 @@ class Orders:
             if isinstance(step, BoundKernel):
                 device.launch(step, live, error)
             else:
-                device.multiply(step, live, error)
+                device.multiply(step, live)

@@ -93,7 +93,7 @@ class Machine:
         host.prepare(s.source for s in bound.steps if isinstance(s, BoundKernel))
         for s in bound.steps:
             if isinstance(s, BoundMatmul):
-                self.blas.multiply(s, live.ctypes.data, error.ctypes.data)
+                self.blas.multiply(s, live.ctypes.data)
             elif s.launch.grid:
                 words, moving = s.words.ctypes.data, live.ctypes.data + 8 * s.live
                 status = host.launchers[s.source](
