@@ -205,6 +205,11 @@ def accesses(step: Step, kernels: tuple[Kernel, ...]) -> tuple[list[Storage], li
     return [p[0] for p in _sources(step)], [step.out[0]]
 
 
+def written(program: Program) -> set[Storage]:
+    """Storages that a step of the program writes."""
+    return {storage for step in program.steps for storage in accesses(step, program.kernels)[1]}
+
+
 def _sources(step: MatmulStep | ShuffleStep) -> list[Place]:
     """What a step that is no loop reads, but for a result that it adds to."""
     if isinstance(step, MatmulStep):

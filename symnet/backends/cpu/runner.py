@@ -28,7 +28,7 @@ from symnet.errors import CompilerError, OutOfMemoryError, ShapeError, TypeMisma
 from symnet.graph.origin import Origin
 from symnet.graph.types import HALVES, NUMPY_DTYPES
 from symnet.graph.variables import SharedVariable, Variable
-from symnet.schedule.program import Ref, Reg, Storage, accesses
+from symnet.schedule.program import Ref, Reg, Storage, written
 
 BINDINGS = 16  # sets of sizes whose frames are kept
 THREADS_FOR = 0.1  # seconds for which the number of threads is remembered: asking costs 1 us
@@ -162,12 +162,8 @@ class Runner:
 
     def _overwritten(self) -> list[int]:
         """Positions of shared variables whose storage the program writes."""
-        from_steps = {
-            storage
-            for step in self.program.steps
-            for storage in accesses(step, self.program.kernels)[1]
-        }
-        return [p for number, p in self.shared_numbers if ("object", number) in from_steps]
+        changed = written(self.program)
+        return [p for number, p in self.shared_numbers if ("object", number) in changed]
 
     # ---- frames
 

@@ -14,7 +14,7 @@ from symnet.backends.shortage import made_by, too_large
 from symnet.errors import OutOfMemoryError
 from symnet.graph.origin import Origin
 from symnet.graph.variables import SharedVariable, Variable
-from symnet.schedule.program import Program, accesses
+from symnet.schedule.program import Program, written
 
 
 class Loaded:
@@ -52,11 +52,9 @@ class Loaded:
         self.shared_numbers = numbers["shared"]
         self.constant_numbers = numbers["constant"]
         self.dtypes = [program.objects[n].dtype for n in self.input_numbers]
-        written = {
-            storage for step in program.steps for storage in accesses(step, program.kernels)[1]
-        }
+        changed = written(program)
         self.overwritten = [
-            k for k, n in enumerate(self.shared_numbers) if ("object", n) in written
+            k for k, n in enumerate(self.shared_numbers) if ("object", n) in changed
         ]
         self.variables = [self.shared[program.objects[n].position] for n in self.shared_numbers]
         self._written = [self.variables[k] for k in self.overwritten]
@@ -64,7 +62,7 @@ class Loaded:
         rebound = {position for position, _ in program.rebinds}
         self.chained = any(
             program.objects[n].role == "shared"
-            and (("object", n) in written or program.objects[n].position in rebound)
+            and (("object", n) in changed or program.objects[n].position in rebound)
             for n in self.moving.objects
         )
 
