@@ -53,7 +53,6 @@ class Bound:
         """addresses of all objects and buffers; `allocate` is asked for scratch."""
         self.linked = linked
         self.addresses = addresses
-
         self.moving: list[Callable[[Sequence[int]], int]] = []
         self.steps: list[BoundKernel | BoundMatmul] = []
         self.spans: list[tuple[int, int]] = []

@@ -36,10 +36,10 @@ class Binding:
     residents  their values there
     targets    address of each input, and whether the array is read where it is (then no copy)
     outputs    (address, shape, dtype, offset in the reply or -1) of each
-    recording  of a call; None before the second one, or where it failed
+    recording  of a call; None before the second one, or where recording failed
     mapping    the same of a call of `map`
-    refusals   how often it failed: what others do to CUDA meanwhile can spoil one
-    variants   the same with large outputs where they stay, by their addresses
+    refusals   how often recording failed: what others do on the device meanwhile can spoil it
+    variants   this binding with large outputs where they stay, by their addresses
     """
 
     def __init__(self, shapes: tuple[tuple[int, ...], ...], values: list[int], pending: Pending):

@@ -20,7 +20,7 @@ from symnet.graph.variables import SharedVariable, Variable
 from symnet.schedule.program import Ref
 
 ERROR = 32  # bytes of the record: number of the check or 0, index, size, nothing
-STATE = 16  # bytes behind it: the counter of `map`, twice (moves.py)
+STATE = 16  # bytes behind it: the counters of `map` (moves.py)
 
 
 class Unsettled:
@@ -70,9 +70,9 @@ def unsettled(device: GpuDevice) -> Unsettled:
 
 
 class Pending:
-    """A program's error record, and the counter of `map`, at the front of its `reply`.
+    """A program's error record, and the counters of `map`, at the front of its `reply`.
 
-    A reply is memory that a call reads back in one piece: the record, the counter, and small
+    A reply is memory that a call reads back in one piece: the record, the counters, and small
     outputs. `calls` counts those since the record was looked at.
     """
 

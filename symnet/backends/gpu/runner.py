@@ -137,10 +137,10 @@ class GpuRunner:
         return self._results(binding, arrays, fresh)
 
     def _fresh(self, binding: Binding) -> list[Memory | None]:
-        """Memory for outputs that stay on the device: taken before anything is changed."""
+        """For each output memory, if it stays on the device: taken before anything is changed."""
         first = len(self.program.rebinds)
         if not first and not self.kept:
-            return []
+            return [None] * len(binding.outputs)
         found: list[Memory | None] = []
         try:
             for position, (_, shape, dtype, _) in enumerate(binding.outputs):
@@ -191,8 +191,7 @@ class GpuRunner:
         device, pending, program = self.device, binding.pending, self.program
         first = len(program.rebinds)
         outputs: list[Any] = []
-        for k, (address, shape, dtype, _) in enumerate(binding.outputs):
-            memory = fresh[k] if fresh else None
+        for (address, shape, dtype, _), memory in zip(binding.outputs, fresh):
             if memory is not None and memory.address != address:
                 device.copy(memory.address, address, prod(shape) * itemsize(dtype))
         if self._waits():
@@ -205,10 +204,7 @@ class GpuRunner:
             pending.check(() if earlier else arrays)
         elif self.linked.checks:
             pending.called(arrays)
-        for k, (address, shape, dtype, at) in enumerate(binding.outputs):
-            memory = fresh[k] if fresh else None
-            if k < first:
-                continue
+        for (address, shape, dtype, at), memory in zip(binding.outputs[first:], fresh[first:]):
             if memory is not None:
                 outputs.append(device.array(memory, shape, dtype))
                 continue
