@@ -8,7 +8,6 @@ library that CuPy uses: the wheel `nvidia-cuda-nvrtc`, or one of a CUDA toolkit.
 import ctypes
 import functools
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from symnet.backends.cpu import cache
 from symnet.backends.gpu.driver import driver_version
+from symnet.backends.gpu.installed import library_places
 from symnet.backends.gpu.source import Source, module_text
 from symnet.errors import BackendError
 
@@ -188,17 +188,7 @@ def available() -> bool:
 
 
 def _places() -> list[str]:
-    """Where the library may be: as named by the user, in a wheel, in a toolkit, on the path."""
-    found = [os.environ["SYMNET_NVRTC"]] if os.environ.get("SYMNET_NVRTC") else []
-    spec = importlib.util.find_spec("nvidia")
-    for folder in map(Path, (spec.submodule_search_locations or []) if spec else []):
-        for pattern in ("*/lib/libnvrtc.so.*", "*/bin/nvrtc64_*.dll"):
-            found += map(str, sorted(folder.glob(pattern), key=_version, reverse=True))
-    home = os.environ.get("CUDA_PATH") or os.environ.get("CUDA_HOME") or "/usr/local/cuda"
-    found += map(str, sorted(Path(home).glob("lib64/libnvrtc.so*")))
+    """Where the library may be; last, on the path."""
+    wheels = "*/lib/libnvrtc.so.*", "*/bin/nvrtc64_*.dll"
+    found = library_places("SYMNET_NVRTC", wheels, "lib64/libnvrtc.so*")
     return [p for p in found if ".alt." not in p] + list(_NAMES)
-
-
-def _version(library: Path) -> list[int]:
-    """The numbers in a file's name: of several wheels the newest is taken."""
-    return [int(n) for n in re.findall(r"\d+", library.name)]

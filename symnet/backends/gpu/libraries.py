@@ -14,6 +14,7 @@ from types import ModuleType
 
 from symnet.backends.gpu import compile as kernels
 from symnet.backends.gpu.driver import DRIVER, driver_version
+from symnet.backends.gpu.installed import library_places
 from symnet.errors import BackendError, DeviceError
 
 INSTALL = "pip install 'symnet[gpu]'"
@@ -107,13 +108,7 @@ def _wheel(name: str, major: int) -> str:
 
 
 def _cublas_places(major: int) -> list[str]:
-    """Where the library may be: as named by the user, in a wheel, in a toolkit, on the path."""
-    named = os.environ.get("SYMNET_CUBLAS")
-    found = [named] if named else []
-    spec = importlib.util.find_spec("nvidia")
-    for folder in map(Path, (spec.submodule_search_locations or []) if spec else []):
-        found += map(str, sorted(folder.glob(f"*/lib/libcublas.so.{major}")))
-        found += map(str, sorted(folder.glob(f"*/bin/**/cublas64_{major}.dll")))
-    home = os.environ.get("CUDA_PATH") or os.environ.get("CUDA_HOME") or "/usr/local/cuda"
-    found += map(str, sorted(Path(home).glob(f"lib64/libcublas.so.{major}")))
+    """Where the library may be; last, on the path."""
+    wheels = f"*/lib/libcublas.so.{major}", f"*/bin/**/cublas64_{major}.dll"
+    found = library_places("SYMNET_CUBLAS", wheels, f"lib64/libcublas.so.{major}")
     return [*found, f"libcublas.so.{major}", f"cublas64_{major}.dll"]

@@ -1,5 +1,6 @@
 """What is said to be missing, and what helps."""
 
+import importlib.util
 import types
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def test_of_several_wheels_the_newest_is_taken(monkeypatch, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
     spec = types.SimpleNamespace(submodule_search_locations=[tmp_path])
-    monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     monkeypatch.setenv("SYMNET_NVRTC", "named.so")
     found = [Path(p).name for p in kernels._places()[:3]]
     assert found == ["named.so", "libnvrtc.so.13", "libnvrtc.so.12"]
