@@ -46,7 +46,6 @@ _POINTERS = (
 )
 PROTOTYPES = {
     "cublasCreate_v2": "cublasHandle_t*",
-    "cublasDestroy_v2": "cublasHandle_t",
     "cublasSetStream_v2": "cublasHandle_t, cudaStream_t",
     "cublasSetWorkspace_v2": "cublasHandle_t, void*, size_t",
     "cublasSetPointerMode_v2": "cublasHandle_t, cublasPointerMode_t",
@@ -73,7 +72,8 @@ _HOST, _DEVICE = CONSTANTS["CUBLAS_POINTER_MODE_HOST"], CONSTANTS["CUBLAS_POINTE
 
 
 class Blas:
-    """A handle of cuBLAS on one stream. It is made when nothing is captured; not thread-safe.
+    """A handle of cuBLAS on one stream, for as long as the process runs. It is made when nothing is
+    captured; not thread-safe.
 
     Errors of all methods: DeviceError.
     """
@@ -94,12 +94,6 @@ class Blas:
             self._handle,
             CONSTANTS["CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION"],
         )
-
-    def close(self) -> None:
-        """Give the handle back."""
-        if self._handle:
-            self._call("cublasDestroy_v2", self._handle)
-            self._handle = ctypes.c_void_p()
 
     def multiply(self, product: BoundMatmul, live: int) -> None:
         """Order a product; `live` is the address of the live words of its binding. Whether a check

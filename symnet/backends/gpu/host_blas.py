@@ -198,12 +198,6 @@ cublasStatus_t cublasCreate_v2(cublasHandle_t* handle)
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasDestroy_v2(cublasHandle_t handle)
-{
-    delete (Handle*)handle;
-    return CUBLAS_STATUS_SUCCESS;
-}
-
 cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t)
 {
     ((Handle*)handle)->workspace = nullptr;
