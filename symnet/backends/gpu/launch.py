@@ -12,7 +12,7 @@ from symnet.backends.arena import rounded
 from symnet.backends.gpu.packs import kept_bytes
 from symnet.backends.gpu.prelude import FULL_PACK, THREADS, WARP
 from symnet.backends.gpu.source import Source
-from symnet.backends.gpu.tiles import is_crossed, tiles_of
+from symnet.backends.gpu.tiles import is_crossed, power_of_two, tiles_of
 from symnet.backends.words import itemsize
 from symnet.schedule.kernel import Kernel
 
@@ -135,7 +135,7 @@ def launch(
         side = WARP
         while side > NARROW and _threads(rows, items, side, splits) < busy:
             side //= 2
-        widest = THREADS // min(side, _power_of_two(extents[kernel.kept - 1]))
+        widest = THREADS // min(side, power_of_two(extents[kernel.kept - 1]))
     lanes = 1
     while 2 * lanes <= min(widest, items) and (items > LANE_ITEMS * lanes or rows * lanes < busy):
         lanes *= 2
@@ -148,8 +148,8 @@ def launch(
             grid = min(tiles * parts, most)
             most_lanes = THREADS
             if kernel.form == "columns":
-                most_lanes //= min(NARROW, _power_of_two(extents[kernel.kept - 1]))
-            combine = min(most_lanes, max(lanes, _power_of_two(_ceil(parts, COMBINED))))
+                most_lanes //= min(NARROW, power_of_two(extents[kernel.kept - 1]))
+            combine = min(most_lanes, max(lanes, power_of_two(_ceil(parts, COMBINED))))
             return Launch(
                 grid,
                 lanes,
@@ -183,9 +183,9 @@ def _kept(
         width = 1
     items = _ceil(length, width)
     few = max((KEPT if width > 1 else SINGLES_KEPT) // (each * width), 1)
-    lanes = min(SEGMENT, _power_of_two(_ceil(items, 2)))
+    lanes = min(SEGMENT, power_of_two(_ceil(items, 2)))
     if width == 1:
-        lanes = min(WARP, _power_of_two(_ceil(items, 4)))
+        lanes = min(WARP, power_of_two(_ceil(items, 4)))
     while lanes < THREADS and (items > few * lanes or (2 * lanes <= items and rows * lanes < busy)):
         lanes *= 2
     count = next((n for n in STEPS if n * lanes >= items), 0)
@@ -212,8 +212,3 @@ def _items(extents: Sequence[int], width: int) -> int:
 
 def _ceil(a: int, b: int) -> int:
     return -(-a // b)
-
-
-def _power_of_two(n: int) -> int:
-    """The least one that is not smaller."""
-    return 1 << max(n - 1, 0).bit_length()

@@ -55,14 +55,14 @@ def _is_access(s: object) -> bool:
 def tiles_of(kernel: Kernel, extents: Sequence[int]) -> int:
     """The number of tiles, as the text counts them."""
     last, other = kernel.kept - 1, _other_loop(kernel)
-    along = TILE // min(max(_power_of_two(extents[other]), LEAST), READ)
-    along = min(along, max(_power_of_two(extents[last]), LEAST))
+    along = TILE // min(max(power_of_two(extents[other]), LEAST), READ)
+    along = min(along, max(power_of_two(extents[last]), LEAST))
     across = -(-extents[other] // (TILE // along)) * -(-extents[last] // along)
     return across * prod(extents[:last]) // max(extents[other], 1)
 
 
-def _power_of_two(n: int) -> int:
-    """The least one that is not smaller."""
+def power_of_two(n: int) -> int:
+    """The least power of two that is not smaller."""
     return 1 << max(n - 1, 0).bit_length()
 
 
