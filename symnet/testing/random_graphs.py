@@ -101,8 +101,7 @@ class RandomProgram:
         """
         results = [a for part in self.expected() for a in part]
         better = [a for part in self.expected("float64") for a in part]
-        kinds = {v.dtype.name for v in self.values.values()}
-        kinds.update(n for _, text in self.lines for n in _NARROW.findall(text))
+        kinds = self._narrow_dtypes()
         share, least, times = 1e-10, 1e-9, 30.0
         if halves := kinds & HALVES:
             share = least = 16 * max(map(_EPS.__getitem__, halves))
@@ -118,6 +117,11 @@ class RandomProgram:
             scale = float(np.abs(exact).max())
             bounds.append(times * error + scale * share + least)
         return bounds[: len(self.outputs)], bounds[len(self.outputs) :]
+
+    def _narrow_dtypes(self) -> set[str]:
+        """The floating-point dtypes below float64 that occur."""
+        texts = [text for _, text in self.lines] + [v.dtype.name for v in self.values.values()]
+        return {name for text in texts for name in _NARROW.findall(text)}
 
     def prefix(self, count: int) -> "RandomProgram":
         """The program of the first `count` lines; its last line's variables become outputs."""
@@ -160,9 +164,7 @@ class RandomProgram:
     def source(self) -> str:
         """A Python program that builds, compiles and runs the graph."""
         lines = ["import numpy as np", "import symnet", "import symnet.tensor as T", ""]
-        if any("bfloat16" in text for _, text in self.lines) or any(
-            v.dtype.name == "bfloat16" for v in self.values.values()
-        ):
+        if "bfloat16" in self._narrow_dtypes():
             lines.insert(0, "import ml_dtypes")
         for name, value in self.values.items():
             shown = ", ".join(map(str, value.ravel()))
