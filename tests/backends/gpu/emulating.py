@@ -80,6 +80,11 @@ def runner(inputs, outputs, updates=(), profile=False, on=None, rewrite="full", 
     )  # fmt: skip
 
 
+def values(*shape, seed=0):
+    """Normal numbers, float32."""
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
 class Later:
     """Programs to run on the device and what they should give, until there are many: their kernels
     are built together then, which is most of the work for each.

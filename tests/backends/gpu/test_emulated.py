@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from emulating import runner
+from emulating import runner, values
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -21,10 +21,6 @@ pytestmark = pytest.mark.skipif(host.compiler() is None, reason="no C++ compiler
 x, y = T.matrices("x", "y")
 i = T.lscalar("i")
 labels = T.lvector("labels")
-
-
-def values(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 # ---- the shim

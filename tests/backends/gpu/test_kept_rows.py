@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from emulating import runner
+from emulating import runner, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,10 +20,6 @@ x, y = T.matrices("x", "y")
 d = T.dmatrix("d")
 w = T.vector("w")
 labels = T.lvector("labels")
-
-
-def values(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def kept(one):

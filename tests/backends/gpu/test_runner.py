@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from emulating import device, runner
+from emulating import device, runner, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,10 +35,6 @@ x, y = T.matrices("x", "y")
 v = T.vector("v")
 i = T.lscalar("i")
 labels = T.lvector("labels")
-
-
-def values(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 class Watched(EmulatedDevice):

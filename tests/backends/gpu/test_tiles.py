@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from emulating import runner
+from emulating import runner, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,10 +19,6 @@ pytestmark = pytest.mark.skipif(host.compiler() is None, reason="no C++ compiler
 x, y = T.matrices("x", "y")
 w = T.vector("w")
 cube = T.tensor3("cube")
-
-
-def values(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def sources(one):
