@@ -2,6 +2,8 @@
 
 # mypy: disable-error-code="attr-defined, operator, index"
 
+from functools import partial
+
 from symnet.graph import Apply, Variable
 from symnet.graph.types import FLOATS, HALVES, TensorType
 from symnet.graph.variables import make_constant
@@ -193,13 +195,13 @@ def expansion(node: Apply, walk: Walk) -> Variable | None:
     return node.op.expand(given)
 
 
-def _integer_products() -> list[Variable]:
-    a = TensorType("int64", (None, None))("a")
-    b = TensorType("int64", (None, None, None))("b")
+def _products(dtype: str) -> list[Variable]:
+    a = TensorType(dtype, (None, None))("a")
+    b = TensorType(dtype, (None, None, None))("b")
     return [dot(a, a.T), batched_dot(b, b.dimshuffle(0, 2, 1))]
 
 
-@rewrites(Dot, BatchedDot, examples=_integer_products)
+@rewrites(Dot, BatchedDot, examples=partial(_products, "int64"))
 def integer_product(node: Apply, walk: Walk) -> Variable | None:
     """dot(a, b) of integers -> sum(a[..., :, :, None] * b[..., None, :, :], -2): BLAS has none"""
     a, b = node.inputs
@@ -215,13 +217,7 @@ def integer_product(node: Apply, walk: Walk) -> Variable | None:
 # ---- halves
 
 
-def _half_products() -> list[Variable]:
-    a = TensorType("float16", (None, None))("a")
-    b = TensorType("float16", (None, None, None))("b")
-    return [dot(a, a.T), batched_dot(b, b.dimshuffle(0, 2, 1))]
-
-
-@rewrites(Dot, BatchedDot, examples=_half_products)
+@rewrites(Dot, BatchedDot, examples=partial(_products, "float16"))
 def half_product(node: Apply, walk: Walk) -> Variable | None:
     """dot(a, b) of halves -> the product in float32, rounded, for back ends that only store them"""
     a, b = node.inputs
