@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "backends"
 
 import emulating
 import hardware
+from emulating import agree, run  # noqa: F401  (fixtures)
 
 from symnet.backends.gpu import back_end, host
 from symnet.config import config
@@ -42,13 +43,3 @@ def on_device(gpu, monkeypatch):
         monkeypatch.setattr(host, "prepare", lambda sources: None)
     yield gpu
     emulating.later.run(1)
-
-
-@pytest.fixture(scope="session")
-def agree():
-    return emulating.of_ops("agree_")
-
-
-@pytest.fixture(scope="session")
-def run():
-    return emulating.of_ops("run_")

@@ -11,6 +11,7 @@ from symnet.backends.gpu import compile as cuda
 sys.path.insert(0, os.path.dirname(__file__))
 
 import emulating
+from emulating import agree, run  # noqa: F401  (fixtures)
 
 
 @pytest.fixture
@@ -26,16 +27,6 @@ def on_device(monkeypatch):
 
 def pytest_configure(config):
     emulating.everything = config.option.markexpr == "nightly"
-
-
-@pytest.fixture(scope="session")
-def agree():
-    return emulating.of_ops("agree_")
-
-
-@pytest.fixture(scope="session")
-def run():
-    return emulating.of_ops("run_")
 
 
 def pytest_runtest_logreport(report):

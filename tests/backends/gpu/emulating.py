@@ -166,6 +166,16 @@ def of_ops(name):
     return getattr(ops, name) if name == "agree_" else ops.run.__wrapped__()
 
 
+@pytest.fixture(scope="session")
+def agree():
+    return of_ops("agree_")
+
+
+@pytest.fixture(scope="session")
+def run():
+    return of_ops("run_")
+
+
 def loaded(path):
     """A module of the tests by its path, under a name of its own."""
     file = TESTS / path

@@ -64,7 +64,6 @@ class _Machine:
         self.uncapturable = None  # the status that begin_capture fails with
         self.current = 0
         self.threads = threading.local()
-        self.downwards = False
         self.launched = 0
         self.next = 1000
 
@@ -107,7 +106,7 @@ class _Machine:
             raise AssertionError(f"{size} bytes at {address:#x} are no memory of the device")
 
 
-def make(blas=None):
+def make():
     """A fresh `cupy`, with a device of its own; `cupy.machine` is that device."""
     machine = _Machine()
     cupy = types.ModuleType("cupy")
@@ -244,7 +243,7 @@ def _driver(machine):
             machine.launched += 1
             status = host.launchers[source](
                 ctypes.addressof(copy), live, error, grid_dim_x, block_dim_x, shared_mem_bytes,
-                machine.downwards,
+                False,
             )  # fmt: skip
             if status:
                 machine.broken = 719

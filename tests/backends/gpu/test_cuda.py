@@ -381,8 +381,7 @@ class Producer:
         event = self.cupy.cuda.Event()
         event.record(self.stream)
         self.cupy.cuda.runtime.streamWaitEvent(stream, event.ptr)
-        self.cupy.machine.exported = view = self.array.view()
-        return view.__dlpack__()
+        return self.array.view().__dlpack__()
 
 
 class Numba:
