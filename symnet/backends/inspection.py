@@ -3,6 +3,7 @@
 Each has a module `inspection` with
 
     ALIGN             bytes of which every buffer of an arena begins at a multiple
+    WORDS             about all programs: see `Words`
     code(runner, k)   the text of the kernel of step k
     binding(runner)   what is known since the last call
     wait(runner)      returns when all calls are done
@@ -20,6 +21,22 @@ class Machine(Protocol):
     @property
     def short(self) -> str:
         """A few words for a table."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a reader of programs has to know; names of the text are between backquotes.
+
+    runs      who works on a step
+    made      in which language kernels are, and what makes machine code of them
+    part      what of a kernel a thread does
+    products  what matrix products are
+    """
+
+    runs: str
+    made: str
+    part: str
+    products: str
 
 
 @dataclass(frozen=True)

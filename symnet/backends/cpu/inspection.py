@@ -14,12 +14,19 @@ from symnet.backends.cpu.bind import ALIGN
 from symnet.backends.cpu.compile import assembly
 from symnet.backends.cpu.emit import emit
 from symnet.backends.cpu.runner import Runner
-from symnet.backends.inspection import Binding, Code
+from symnet.backends.inspection import Binding, Code, Words
 from symnet.backends.words import itemsize
 from symnet.errors import BackendError
 from symnet.schedule.program import KernelStep, Reg
 
-__all__ = ["ALIGN", "binding", "code", "facts", "wait"]
+__all__ = ["ALIGN", "WORDS", "binding", "code", "facts", "wait"]
+
+WORDS = Words(
+    runs="all threads",
+    made="in Python's words; Numba and LLVM make machine code of them, once.",
+    part="`lo` and `hi` bound the part that one thread does.",
+    products="they call a kernel written by hand, or the BLAS",
+)
 
 # arithmetic on vector registers; on x86 what ends in ss or sd takes one number only
 _X86 = re.compile(

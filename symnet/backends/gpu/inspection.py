@@ -16,11 +16,18 @@ from symnet.backends.gpu.memory import ALIGN
 from symnet.backends.gpu.prelude import THREADS
 from symnet.backends.gpu.runner import GpuRunner
 from symnet.backends.gpu.source import Source
-from symnet.backends.inspection import Binding, Code
+from symnet.backends.inspection import Binding, Code, Words
 from symnet.errors import BackendError
 from symnet.schedule.program import KernelStep
 
-__all__ = ["ALIGN", "binding", "code", "facts", "wait"]
+__all__ = ["ALIGN", "WORDS", "binding", "code", "facts", "wait"]
+
+WORDS = Words(
+    runs="the whole device",
+    made="in CUDA C++; NVRTC makes machine code of them, once.",
+    part=f"a block has {THREADS} threads, and the launch says how many blocks there are.",
+    products="they call cuBLAS",
+)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def collect(
             rewritten, _ = optimise(roots, level=mode.rewrite, native_half_products=native)
     report = Report(
         facts=_facts(signature, mode, name, labels),
+        words=inspection(device).WORDS,
         lines=lines.found,
         written=written,
         rewritten=_tree(rewritten, titles) if phases else "",

@@ -36,17 +36,6 @@ _TOKENS = re.compile(
     r"|auto|bool|int|long|unsigned|constexpr|extern)\b)"
     r"|(?P<d>\b\d+(?:\.\d+)?(?:e[+-]?\d+)?\b)|(?P<f>\b[a-z_]\w*(?=\())"
 )
-# of kernels: in which language, what a thread does of them; and what matrix products are
-_ON_CPU = (
-    "in Python's words; Numba and LLVM make machine code of them, once.",
-    "<code>lo</code> and <code>hi</code> bound the part that one thread does.",
-    "they call a kernel written by hand, or the BLAS",
-)
-_ON_DEVICE = (
-    "in CUDA C++; NVRTC makes machine code of them, once.",
-    "a block has 256 threads, and the launch says how many blocks there are.",
-    "they call cuBLAS",
-)
 _KIND_WORDS = {
     "gemm": "matrix product",
     "map": "element by element",
@@ -316,11 +305,10 @@ class _Page:
 
     def _program(self) -> str:
         report = self.report
-        all_of_it = "the whole device" if report.on_device else "all threads"
         lead = (
-            f"The steps run one after the other, each on {all_of_it}. <code>buf0</code>, "
-            "<code>buf1</code> ... are buffers in the arena (see Memory). Bytes count each element "
-            "a step reads once, and each it writes once."
+            f"The steps run one after the other, each on {_e(report.words.runs)}. "
+            "<code>buf0</code>, <code>buf1</code> ... are buffers in the arena (see Memory). Bytes "
+            "count each element a step reads once, and each it writes once."
         )
         found = [f'<h2>The program, step by step</h2><p class="lead">{lead}</p>']
         if report.measured and report.total:
@@ -386,12 +374,13 @@ class _Page:
     # ---- kernels
 
     def _kernels(self) -> str:
-        made, parts, products = _ON_DEVICE if self.report.on_device else _ON_CPU
+        words = self.report.words
+        part = re.sub("`(.*?)`", r"<code>\1</code>", _e(words.part))
         lead = (
-            f"Loops that symnet wrote for this function, {made} "
+            f"Loops that symnet wrote for this function, {_e(words.made)} "
             "<code>p0</code>, <code>p1</code> ... are the arrays, "
             "<code>s0</code>, <code>s1</code> ... sizes and strides, so the same code serves all "
-            f"sizes; {parts} Matrix products are not generated: {products}."
+            f"sizes; {part} Matrix products are not generated: {_e(words.products)}."
         )
         found = [f'<h2>The kernels</h2><p class="lead">{lead}</p>']
         if not self.report.kernels:

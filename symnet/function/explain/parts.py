@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from symnet.backends.inspection import Machine
+from symnet.backends.inspection import Machine, Words
 from symnet.function.explain.wording import (
     file_text,
     place,
@@ -143,8 +143,8 @@ class StepReport:
 class KernelReport:
     """A generated kernel: its loops, the text that is compiled, the lines and steps it serves.
 
-    language  of the text: "Python" (which Numba compiles) or "CUDA"
-    beside    of a CUDA text: the same loops as the CPU would run them
+    language  of the text: the back end's
+    beside    of a device's text: the same loops as the CPU would run them
     operands  for each step the arrays behind p0, p1, ...
     machine   what the compiler made of the text
     """
@@ -243,6 +243,7 @@ class Report:
     """Everything that an explanation says, before it is put into a form."""
 
     facts: Facts
+    words: Words
     lines: list[Line]
     written: str
     rewritten: str
@@ -283,10 +284,6 @@ class Report:
     def origin_label(self, origin: Origin) -> str:
         known = [line.number for line in self.lines if line.origin == origin]
         return self.line_labels(known) if known else place(origin)
-
-    @property
-    def on_device(self) -> bool:
-        return any(title == "device" for title, _ in self.facts.summary)
 
     @property
     def measured(self) -> bool:
