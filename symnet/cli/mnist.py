@@ -14,7 +14,15 @@ from symnet.backends.cpu.pool import thread_count
 from symnet.cli.devices import add_device, require_device
 from symnet.cli.extra import require
 from symnet.cli.progress import Watched
-from symnet.cli.record import CHECKPOINT, MODEL, Record, check_folder, draw, earlier_settings
+from symnet.cli.record import (
+    ANEW,
+    CHECKPOINT,
+    MODEL,
+    Record,
+    check_folder,
+    draw,
+    earlier_settings,
+)
 from symnet.cli.settings import (
     DROPOUT_RATES,
     LEARNING_RATES,
@@ -64,6 +72,10 @@ def _run(settings: Settings, data: str | None, folder: Path, resume: bool) -> in
                 what = f"numbers were no longer finite in epoch {problem.epoch}"
             rate = f"the learning rate {settings.learning_rate:g} is too high"
             raise ConfigError(f"{what}: {rate}{_kept(record)}") from None
+        except DataError as problem:
+            if resume and str(problem).startswith(str(record.folder / CHECKPOINT)):
+                raise DataError(f"{problem}; {ANEW}") from None
+            raise
 
 
 def _train(record: Record, data: str | None, resume: bool, interrupts: Interrupts) -> int:

@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _tell(arguments: argparse.Namespace) -> int:
-    model = nn.load(arguments.model)
+    model = _model(arguments.model)
     width = max(map(len, arguments.images))
     status = 0
     for path in arguments.images:
@@ -43,6 +43,17 @@ def _tell(arguments: argparse.Namespace) -> int:
             print("\n".join(drawing(digit)))
         print(f"{path:{width}}  {answer(outputs(model, digit, arguments.model))}", flush=True)
     return status
+
+
+def _model(path: str) -> nn.Sequential | nn.Model:
+    """The model of a file. Errors: DataError, which says what file is wanted."""
+    try:
+        return nn.load(path)
+    except OSError as problem:
+        reason = f"{path}: {problem.strerror or problem}"
+    except DataError as problem:
+        reason = str(problem)
+    raise DataError(f"{reason}; MODEL is a file like the model.safetensors of `symnet mnist`")
 
 
 def outputs(model: nn.Sequential | nn.Model, digit: np.ndarray, name: str) -> np.ndarray:

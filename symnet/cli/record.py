@@ -20,6 +20,7 @@ MODEL, CHECKPOINT, HISTORY = "model.safetensors", "checkpoint.safetensors", "his
 PICTURES = LOSS, CONFUSION, MISTAKES, FILTERS = (
     "loss.png", "confusion.png", "mistakes.png", "filters.png",
 )  # fmt: skip
+ANEW = "leave --resume out to start anew, or name the folder of a run by --output"
 
 
 def check_folder(folder: Path) -> None:
@@ -49,7 +50,7 @@ def earlier_settings(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise DataError(f"{path}: not a history of `symnet mnist`: {problem!r}") from None
+        raise DataError(f"{path}: not a history of `symnet mnist`: {problem!r}; {ANEW}") from None
 
 
 class Record(nn.Callback):

@@ -296,7 +296,18 @@ def test_resuming_from_a_damaged_history(run, data, tmp_path, text):
     status, _, err = run("mnist", "--resume", "--data", data, "--output", tmp_path)
     assert status == 2
     assert re.fullmatch(r"symnet: .*history.json: not a history of `symnet mnist`: .*\n", err)
+    assert "leave --resume out" in err
     assert [p.name for p in tmp_path.iterdir()] == ["history.json"]
+
+
+def test_resuming_from_what_is_no_checkpoint(run, data, tmp_path):
+    file = tmp_path / "checkpoint.safetensors"
+    file.write_bytes(b"hello")
+    status, _, err = run("mnist", "--resume", "--data", data, "--output", tmp_path)
+    assert status == 2
+    assert err.startswith(f"symnet: {file}: 5 bytes that are no whole safetensors file")
+    assert "; leave --resume out" in err and err.count("\n") == 1
+    assert file.read_bytes() == b"hello"
 
 
 # ---- bad input

@@ -127,8 +127,10 @@ def test_files_that_are_no_models(run, pictures, tmp_path):
         status, out, err = run("predict", tmp_path / "m", pictures[0])
         assert (status, out) == (2, "")
         assert err.startswith(f"symnet: {tmp_path / 'm'}") and err.count("\n") == 1
+        assert err.endswith("; MODEL is a file like the model.safetensors of `symnet mnist`\n")
     status, _, err = run("predict", tmp_path / "none", pictures[0])
-    assert status == 2 and "No such file" in err and err.count("\n") == 1
+    assert status == 2 and "none: No such file or directory; MODEL is a file" in err
+    assert err.count("\n") == 1
 
 
 def test_help_and_usage(run):
