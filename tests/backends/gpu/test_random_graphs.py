@@ -13,7 +13,7 @@ from symnet.schedule.shapes import NotASize
 from symnet.testing import random_graph
 from symnet.testing.comparison import MODES, check_program, run_program
 
-SEEDS = range(60)
+SEEDS = range(100)
 PER_CHUNK = 10
 COLUMNS = [name for name, mode in MODES.items() if mode.backend == "compiled"]
 
