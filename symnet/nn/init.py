@@ -17,6 +17,7 @@ import numpy as np
 
 from symnet.config import config
 from symnet.errors import ConfigError, DataError, ShapeError
+from symnet.graph.types import NUMPY_DTYPES
 
 Rng = np.random.Generator | int
 
@@ -191,8 +192,9 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
     return shape[1] * kernel, shape[0] * kernel
 
 
-def _float(dtype: str | None) -> str:
-    return dtype or config.floatX
+def _float(dtype: str | None) -> np.dtype:
+    name = dtype or config.floatX
+    return NUMPY_DTYPES[name] if name == "bfloat16" else np.dtype(name)
 
 
 def _uniform(shape: Sequence[int], rng: Rng, deviation: float, dtype: str | None) -> np.ndarray:

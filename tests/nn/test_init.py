@@ -54,6 +54,7 @@ def test_seeds_and_generators(init, seed):
 def test_dtype_is_floatx_unless_named(init):
     assert init((2, 2), 0).dtype == "float32"
     assert init((2, 2), 0, dtype="float64").dtype == "float64"
+    assert init((2, 2), 0, dtype="bfloat16").dtype.name == "bfloat16"
     with config.change(floatX="float64"):
         assert init((2, 2), 0).dtype == "float64"
 
